@@ -1,0 +1,2 @@
+//! What the drivers share.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The sans-IO core.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! S3 on tokio.
+#![forbid(unsafe_code)]

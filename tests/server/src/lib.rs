@@ -1,0 +1,2 @@
+//! An honest S3 server for tests.
+#![forbid(unsafe_code)]

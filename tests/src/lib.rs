@@ -1,0 +1,2 @@
+//! Tests across the crates, and the tools that prove them.
+#![forbid(unsafe_code)]
