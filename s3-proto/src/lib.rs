@@ -1,9 +1,13 @@
 //! The sans-IO core.
 #![forbid(unsafe_code)]
 
+pub mod checksum;
 pub mod credentials;
+pub mod encode;
 mod error;
+pub mod redact;
 mod secret;
+pub mod sign;
 mod timestamp;
 
 pub use credentials::Credentials;

@@ -1,0 +1,127 @@
+//! Signing in the `authorization` header.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+use super::canonical::{Canonical, canonical_components};
+use super::{
+    ALGORITHM, Explanation, PayloadHash, PayloadText, RequestHead, Signature, SigningParams,
+    X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN,
+};
+use crate::Error;
+use crate::secret::Secret;
+
+/// Signs a request: sets `x-amz-date`, `x-amz-security-token` (or removes it, for credentials without),
+/// `x-amz-content-sha256` (unless the options say no) and `authorization`. A request that was signed before
+/// is signed anew.
+///
+/// All its other headers are signed but those that change on the way (`user-agent`, `expect`,
+/// `accept-encoding`, `connection` and the like), so nothing may be added or changed later except those.
+/// The host is that of the `host` header or else of the URI, which must be what goes on the wire. For S3,
+/// percent-encode the path with [`uri_encode_path`](crate::encode::uri_encode_path).
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a request without a host, or a session
+/// token that cannot stand in a header.
+pub fn sign_headers(
+    request: &mut impl RequestHead,
+    payload: &PayloadHash,
+    params: &SigningParams<'_>,
+) -> Result<Signature, Error> {
+    let now = params.time.amz_date();
+    let payload = PayloadText::new(payload);
+    prepare(request.headers_mut(), &now, &payload, params)?;
+
+    let query = canonical_components(request.uri().query().unwrap_or_default());
+    let canonical = Canonical::new(request, request.headers(), &query, &payload, params.options)?;
+    let signature = params.key.sign_digests(ALGORITHM, &now, &[&canonical.digest()]);
+    let authorization = authorization(&canonical, params, &signature)?;
+
+    let headers = request.headers_mut();
+    headers.insert(AUTHORIZATION, authorization);
+    if let Some(token) = params.credentials.session_token().filter(|_| params.options.omit_session_token) {
+        headers.insert(&X_AMZ_SECURITY_TOKEN, token_value(token)?);
+    }
+    Ok(signature)
+}
+
+/// What [`sign_headers`] would sign; the request is left as it is.
+///
+/// # Errors
+/// As [`sign_headers`].
+pub fn explain_headers(
+    request: &impl RequestHead,
+    payload: &PayloadHash,
+    params: &SigningParams<'_>,
+) -> Result<Explanation, Error> {
+    let now = params.time.amz_date();
+    let payload = PayloadText::new(payload);
+    let mut headers = request.headers().clone();
+    prepare(&mut headers, &now, &payload, params)?;
+    let query = canonical_components(request.uri().query().unwrap_or_default());
+    let canonical = Canonical::new(request, &headers, &query, &payload, params.options)?;
+    Ok(explain(&canonical, &now, params))
+}
+
+pub(super) fn explain(canonical: &Canonical<'_>, now: &[u8; 16], params: &SigningParams<'_>) -> Explanation {
+    let digest = canonical.digest();
+    Explanation {
+        canonical_request: String::from_utf8_lossy(&canonical.text()).into_owned(),
+        string_to_sign: params.key.string_to_sign(now, &digest),
+        signature: params.key.sign_digests(ALGORITHM, now, &[&digest]),
+    }
+}
+
+/// Sets the headers that are signed.
+fn prepare(
+    headers: &mut HeaderMap,
+    now: &[u8; 16],
+    payload: &PayloadText,
+    params: &SigningParams<'_>,
+) -> Result<(), Error> {
+    let unusable = |_| Error::invalid_input("the request cannot be signed");
+    headers.insert(&X_AMZ_DATE, HeaderValue::from_bytes(now).map_err(unusable)?);
+    match params.credentials.session_token() {
+        Some(token) if !params.options.omit_session_token => {
+            headers.insert(&X_AMZ_SECURITY_TOKEN, token_value(token)?);
+        }
+        _ => drop(headers.remove(&X_AMZ_SECURITY_TOKEN)),
+    }
+    if params.options.content_sha256_header {
+        let value = match payload {
+            PayloadText::Static(text) => HeaderValue::from_static(text),
+            PayloadText::Hex(text) => HeaderValue::from_bytes(text).map_err(unusable)?,
+        };
+        headers.insert(&X_AMZ_CONTENT_SHA256, value);
+    }
+    Ok(())
+}
+
+fn token_value(token: &Secret<String>) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(token.expose()).map_err(|_| {
+        Error::invalid_input("the session token has a character that cannot stand in a header")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn authorization(
+    canonical: &Canonical<'_>,
+    params: &SigningParams<'_>,
+    signature: &Signature,
+) -> Result<HeaderValue, Error> {
+    let credential = params.key.credential();
+    let len = 128 + credential.len() + canonical.names_len();
+    let mut text = Vec::with_capacity(len);
+    text.extend_from_slice(ALGORITHM.as_bytes());
+    text.extend_from_slice(b" Credential=");
+    text.extend_from_slice(credential.as_bytes());
+    text.extend_from_slice(b", SignedHeaders=");
+    canonical.write_names(b";", &mut |piece| text.extend_from_slice(piece));
+    text.extend_from_slice(b", Signature=");
+    text.extend_from_slice(&signature.0);
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from(text))
+        .map_err(|_| Error::invalid_input("the request cannot be signed"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
