@@ -8,14 +8,14 @@ use std::fmt;
 use http::HeaderName;
 use md5::Md5;
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::encode::{base64, base64_decode};
 use crate::{Error, ErrorKind};
 
 /// An algorithm that `x-amz-checksum-algorithm` can name.
 ///
-/// The first six can be computed here (see [`Hasher`]); the values of the others are carried as they come.
+/// The first seven can be computed here (see [`Hasher`]); the values of the others are carried as they come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ChecksumAlgorithm {
@@ -29,10 +29,10 @@ pub enum ChecksumAlgorithm {
     Sha1,
     /// SHA-256.
     Sha256,
-    /// MD5, also that of `Content-MD5`.
-    Md5,
     /// SHA-512.
     Sha512,
+    /// MD5, also that of `Content-MD5`.
+    Md5,
     /// XXH64.
     Xxhash64,
     /// XXH3, 64 bits.
@@ -98,7 +98,7 @@ impl ChecksumAlgorithm {
     /// Whether [`Hasher`] can compute it.
     pub fn is_computed(&self) -> bool {
         use ChecksumAlgorithm as A;
-        matches!(self, A::Crc32 | A::Crc32c | A::Crc64Nvme | A::Sha1 | A::Sha256 | A::Md5)
+        matches!(self, A::Crc32 | A::Crc32c | A::Crc64Nvme | A::Sha1 | A::Sha256 | A::Sha512 | A::Md5)
     }
 
     fn crc(&self) -> Option<crc_fast::CrcAlgorithm> {
@@ -250,6 +250,7 @@ enum State {
     Crc(Box<crc_fast::Digest>),
     Sha1(Sha1),
     Sha256(Sha256),
+    Sha512(Sha512),
     Md5(Md5),
 }
 
@@ -259,17 +260,16 @@ impl Hasher {
     /// # Errors
     /// [`ErrorKind::NotImplemented`] for an algorithm that is not computed here.
     pub fn new(algorithm: &ChecksumAlgorithm) -> Result<Self, Error> {
-        let state = match algorithm {
-            ChecksumAlgorithm::Sha1 => State::Sha1(Sha1::new()),
-            ChecksumAlgorithm::Sha256 => State::Sha256(Sha256::new()),
-            ChecksumAlgorithm::Md5 => State::Md5(Md5::new()),
-            other => match other.crc() {
-                Some(crc) => State::Crc(Box::new(crc_fast::Digest::new(crc))),
-                None => {
-                    let message = format!("{algorithm} checksums are not computed by this client");
-                    return Err(Error::new(ErrorKind::NotImplemented, message));
-                }
-            },
+        let state = match (algorithm, algorithm.crc()) {
+            (_, Some(crc)) => State::Crc(Box::new(crc_fast::Digest::new(crc))),
+            (ChecksumAlgorithm::Sha1, _) => State::Sha1(Sha1::new()),
+            (ChecksumAlgorithm::Sha256, _) => State::Sha256(Sha256::new()),
+            (ChecksumAlgorithm::Sha512, _) => State::Sha512(Sha512::new()),
+            (ChecksumAlgorithm::Md5, _) => State::Md5(Md5::new()),
+            _ => {
+                let message = format!("{algorithm} checksums are not computed by this client");
+                return Err(Error::new(ErrorKind::NotImplemented, message));
+            }
         };
         Ok(Self { algorithm: algorithm.clone(), state })
     }
@@ -280,6 +280,7 @@ impl Hasher {
             State::Crc(state) => state.update(bytes),
             State::Sha1(state) => state.update(bytes),
             State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
             State::Md5(state) => state.update(bytes),
         }
     }
@@ -296,6 +297,7 @@ impl Hasher {
             State::Crc(state) => crc_bytes(&algorithm, state.finalize()),
             State::Sha1(state) => state.finalize().to_vec(),
             State::Sha256(state) => state.finalize().to_vec(),
+            State::Sha512(state) => state.finalize().to_vec(),
             State::Md5(state) => state.finalize().to_vec(),
         };
         Checksum { algorithm, bytes, parts: None }
@@ -345,7 +347,7 @@ mod tests {
     use ChecksumAlgorithm as A;
     use proptest::prelude::*;
 
-    const COMPUTED: [A; 6] = [A::Crc32, A::Crc32c, A::Crc64Nvme, A::Sha1, A::Sha256, A::Md5];
+    const COMPUTED: [A; 7] = [A::Crc32, A::Crc32c, A::Crc64Nvme, A::Sha1, A::Sha256, A::Sha512, A::Md5];
 
     fn of(algorithm: &A, bytes: &[u8]) -> Checksum {
         let mut hasher = Hasher::new(algorithm).unwrap();
@@ -375,7 +377,7 @@ mod tests {
         }
         assert_eq!(A::from("BLAKE4").header_name().unwrap().as_str(), "x-amz-checksum-blake4");
         assert_eq!(A::from("a b").header_name(), None);
-        assert_eq!(Hasher::new(&A::Sha512).unwrap_err().kind(), ErrorKind::NotImplemented);
+        assert_eq!(Hasher::new(&A::Xxhash3).unwrap_err().kind(), ErrorKind::NotImplemented);
     }
 
     #[test]

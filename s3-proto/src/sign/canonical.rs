@@ -75,11 +75,6 @@ impl<'a> Canonical<'a> {
         }
     }
 
-    /// How many bytes [`write_names`](Self::write_names) writes at most.
-    pub(super) fn names_len(&self) -> usize {
-        self.headers.as_slice().iter().map(|(name, _)| name.len() + 3).sum()
-    }
-
     fn write(&self, put: &mut impl FnMut(&[u8])) {
         put(self.method.as_bytes());
         put(b"\n");
@@ -189,7 +184,7 @@ fn query_list(query: &str) -> List<(&str, &str)> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         list.push(pair.split_once('=').unwrap_or((pair, "")));
     }
-    list.as_mut_slice().sort();
+    list.as_mut_slice().sort_unstable();
     list
 }
 

@@ -110,16 +110,20 @@ fn authorization(
     params: &SigningParams<'_>,
     signature: &Signature,
 ) -> Result<HeaderValue, Error> {
-    let credential = params.key.credential();
-    let len = 128 + credential.len() + canonical.names_len();
+    let write = |put: &mut dyn FnMut(&[u8])| {
+        put(ALGORITHM.as_bytes());
+        put(b" Credential=");
+        put(params.key.credential().as_bytes());
+        put(b", SignedHeaders=");
+        canonical.write_names(b";", &mut |piece| put(piece));
+        put(b", Signature=");
+        put(&signature.0);
+    };
+    // Of exactly its length, for `Bytes` takes a second allocation otherwise.
+    let mut len = 0;
+    write(&mut |piece| len += piece.len());
     let mut text = Vec::with_capacity(len);
-    text.extend_from_slice(ALGORITHM.as_bytes());
-    text.extend_from_slice(b" Credential=");
-    text.extend_from_slice(credential.as_bytes());
-    text.extend_from_slice(b", SignedHeaders=");
-    canonical.write_names(b";", &mut |piece| text.extend_from_slice(piece));
-    text.extend_from_slice(b", Signature=");
-    text.extend_from_slice(&signature.0);
+    write(&mut |piece| text.extend_from_slice(piece));
     let mut value = HeaderValue::from_maybe_shared(Bytes::from(text))
         .map_err(|_| Error::invalid_input("the request cannot be signed"))?;
     value.set_sensitive(true);

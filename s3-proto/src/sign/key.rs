@@ -117,15 +117,13 @@ impl SigningKey {
     pub(super) fn sign_digests(&self, algorithm: &str, now: &[u8; 16], digests: &[&[u8]]) -> Signature {
         let mut text = StackText::new();
         write_string_to_sign(&mut |piece| text.push(piece), algorithm, now, self.scope(), digests);
-        match text.as_bytes() {
-            Some(text) => self.sign(&[text]),
-            None => {
-                let mut text = Vec::new();
-                let mut put = |piece: &[u8]| text.extend_from_slice(piece);
-                write_string_to_sign(&mut put, algorithm, now, self.scope(), digests);
-                self.sign(&[&text])
-            }
+        if let Some(text) = text.as_bytes() {
+            return self.sign(&[text]);
         }
+        let mut text = Vec::new();
+        let mut put = |piece: &[u8]| text.extend_from_slice(piece);
+        write_string_to_sign(&mut put, algorithm, now, self.scope(), digests);
+        self.sign(&[&text])
     }
 
     /// The string to sign of a request.

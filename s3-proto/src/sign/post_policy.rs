@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::{ALGORITHM, Signature, SigningParams};
 use crate::Error;
-use crate::encode::base64;
+use crate::encode::{base64, hex};
 use crate::timestamp::Timestamp;
 
 /// What a form may upload, and until when.
@@ -147,7 +147,7 @@ impl PostPolicy {
                     out.push(']');
                 }
                 Condition::Length(min, max) => {
-                    out.push_str(&format!(r#"["content-length-range",{min},{max}]"#));
+                    out.extend(["[\"content-length-range\",", &min.to_string(), ",", &max.to_string(), "]"]);
                 }
             }
             out.push(',');
@@ -214,7 +214,8 @@ fn json_string(text: &str, out: &mut String) {
             ' '..='~' => out.push(character),
             _ => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
+                    out.push_str("\\u");
+                    out.push_str(&hex(&unit.to_be_bytes()));
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderValue, Request};
 use proptest::prelude::*;
 
@@ -80,7 +81,6 @@ fn the_documented_key() {
             u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap()
         })
         .collect();
-    use hmac::{Hmac, KeyInit as _, Mac as _};
     let mut mac = Hmac::<Sha256>::new_from_slice(&raw).unwrap();
     mac.update(b"text");
     assert_eq!(key.sign(&[b"te", b"xt"]), Signature(hex_digest(&mac.finalize().into_bytes().into())));
