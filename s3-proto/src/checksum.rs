@@ -246,11 +246,11 @@ pub struct Hasher {
 
 #[derive(Clone)]
 enum State {
-    // Boxed: it carries its tables' parameters, several times the size of the others.
+    // Boxed, as SHA-512, for being several times the size of the others.
     Crc(Box<crc_fast::Digest>),
     Sha1(Sha1),
     Sha256(Sha256),
-    Sha512(Sha512),
+    Sha512(Box<Sha512>),
     Md5(Md5),
 }
 
@@ -264,7 +264,7 @@ impl Hasher {
             (_, Some(crc)) => State::Crc(Box::new(crc_fast::Digest::new(crc))),
             (ChecksumAlgorithm::Sha1, _) => State::Sha1(Sha1::new()),
             (ChecksumAlgorithm::Sha256, _) => State::Sha256(Sha256::new()),
-            (ChecksumAlgorithm::Sha512, _) => State::Sha512(Sha512::new()),
+            (ChecksumAlgorithm::Sha512, _) => State::Sha512(Box::default()),
             (ChecksumAlgorithm::Md5, _) => State::Md5(Md5::new()),
             _ => {
                 let message = format!("{algorithm} checksums are not computed by this client");

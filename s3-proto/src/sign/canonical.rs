@@ -313,8 +313,7 @@ pub fn canonical_header_value(value: &[u8]) -> Vec<u8> {
 }
 
 fn write_header_value(value: &[u8], put: &mut impl FnMut(&[u8])) {
-    let around = [value.first(), value.last()].contains(&Some(&b' '));
-    if !around && !value.windows(2).any(|pair| pair == b"  ") {
+    if !value.contains(&b' ') {
         return put(value);
     }
     let mut separator: &[u8] = b"";

@@ -28,13 +28,12 @@ pub fn sign_headers(
     payload: &PayloadHash,
     params: &SigningParams<'_>,
 ) -> Result<Signature, Error> {
-    let now = params.time.amz_date();
     let payload = PayloadText::new(payload);
-    prepare(request.headers_mut(), &now, &payload, params)?;
+    prepare(request.headers_mut(), &payload, params)?;
 
     let query = canonical_components(request.uri().query().unwrap_or_default());
     let canonical = Canonical::new(request, request.headers(), &query, &payload, params.options)?;
-    let signature = params.key.sign_digests(ALGORITHM, &now, &[&canonical.digest()]);
+    let signature = params.key.sign_digests(ALGORITHM, &params.now, &[&canonical.digest()]);
     let authorization = authorization(&canonical, params, &signature)?;
 
     let headers = request.headers_mut();
@@ -54,33 +53,27 @@ pub fn explain_headers(
     payload: &PayloadHash,
     params: &SigningParams<'_>,
 ) -> Result<Explanation, Error> {
-    let now = params.time.amz_date();
     let payload = PayloadText::new(payload);
     let mut headers = request.headers().clone();
-    prepare(&mut headers, &now, &payload, params)?;
+    prepare(&mut headers, &payload, params)?;
     let query = canonical_components(request.uri().query().unwrap_or_default());
     let canonical = Canonical::new(request, &headers, &query, &payload, params.options)?;
-    Ok(explain(&canonical, &now, params))
+    Ok(explain(&canonical, params))
 }
 
-pub(super) fn explain(canonical: &Canonical<'_>, now: &[u8; 16], params: &SigningParams<'_>) -> Explanation {
+pub(super) fn explain(canonical: &Canonical<'_>, params: &SigningParams<'_>) -> Explanation {
     let digest = canonical.digest();
     Explanation {
         canonical_request: String::from_utf8_lossy(&canonical.text()).into_owned(),
-        string_to_sign: params.key.string_to_sign(now, &digest),
-        signature: params.key.sign_digests(ALGORITHM, now, &[&digest]),
+        string_to_sign: params.key.string_to_sign(&params.now, &digest),
+        signature: params.key.sign_digests(ALGORITHM, &params.now, &[&digest]),
     }
 }
 
 /// Sets the headers that are signed.
-fn prepare(
-    headers: &mut HeaderMap,
-    now: &[u8; 16],
-    payload: &PayloadText,
-    params: &SigningParams<'_>,
-) -> Result<(), Error> {
+fn prepare(headers: &mut HeaderMap, payload: &PayloadText, params: &SigningParams<'_>) -> Result<(), Error> {
     let unusable = |_| Error::invalid_input("the request cannot be signed");
-    headers.insert(&X_AMZ_DATE, HeaderValue::from_bytes(now).map_err(unusable)?);
+    headers.insert(&X_AMZ_DATE, HeaderValue::from_bytes(&params.now).map_err(unusable)?);
     match params.credentials.session_token() {
         Some(token) if !params.options.omit_session_token => {
             headers.insert(&X_AMZ_SECURITY_TOKEN, token_value(token)?);
@@ -89,7 +82,7 @@ fn prepare(
     }
     if params.options.content_sha256_header {
         let value = match payload {
-            PayloadText::Static(text) => HeaderValue::from_static(text),
+            PayloadText::Static(text) => (*text).clone(),
             PayloadText::Hex(text) => HeaderValue::from_bytes(text).map_err(unusable)?,
         };
         headers.insert(&X_AMZ_CONTENT_SHA256, value);

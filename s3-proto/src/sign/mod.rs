@@ -40,7 +40,7 @@ mod tests;
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, Method, Request, Uri, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 use sha2::{Digest as _, Sha256};
 
 pub use canonical::canonical_header_value;
@@ -68,6 +68,8 @@ pub struct SigningParams<'a> {
     credentials: &'a Credentials,
     key: SigningKey,
     time: Timestamp,
+    /// `time` as it is signed.
+    now: [u8; 16],
     options: SigningOptions,
 }
 
@@ -84,7 +86,7 @@ impl<'a> SigningParams<'a> {
         time: Timestamp,
     ) -> Result<Self, Error> {
         let key = SigningKey::derive(credentials, time, region, service)?;
-        Ok(Self { credentials, key, time, options: SigningOptions::S3 })
+        Ok(Self { credentials, key, time, now: time.amz_date(), options: SigningOptions::S3 })
     }
 
     /// Takes a key that was derived before from these credentials, on the day of `time`.
@@ -92,13 +94,14 @@ impl<'a> SigningParams<'a> {
     /// # Errors
     /// [`ErrorKind::ApiMisuse`] if the key is of another day or of another access key id.
     pub fn with_key(credentials: &'a Credentials, key: SigningKey, time: Timestamp) -> Result<Self, Error> {
+        let now = time.amz_date();
         if key.access_key_id() != credentials.access_key_id()
-            || key.date().as_bytes() != &time.amz_date()[..8]
+            || !key.scope().as_bytes().starts_with(&now[..8])
         {
             let message = format!("the signing key is for {}, not for a request of {time}", key.credential());
             return Err(Error::new(ErrorKind::ApiMisuse, message));
         }
-        Ok(Self { credentials, key, time, options: SigningOptions::S3 })
+        Ok(Self { credentials, key, time, now, options: SigningOptions::S3 })
     }
 
     /// Departs from the way of S3.
@@ -186,24 +189,32 @@ impl PayloadHash {
     }
 }
 
-/// [`PayloadHash::EMPTY`] as it is written, so that a request without a body needs no memory for it.
+/// [`PayloadHash::EMPTY`] as it is written.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A payload hash as it is written.
+static EMPTY: HeaderValue = HeaderValue::from_static(EMPTY_SHA256);
+static UNSIGNED: HeaderValue = HeaderValue::from_static("UNSIGNED-PAYLOAD");
+static STREAMING_SIGNED: HeaderValue = HeaderValue::from_static("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+static STREAMING_SIGNED_TRAILER: HeaderValue =
+    HeaderValue::from_static("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER");
+static STREAMING_UNSIGNED_TRAILER: HeaderValue =
+    HeaderValue::from_static("STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+
+/// A payload hash as it is written; a request without a body needs no memory for it.
 enum PayloadText {
-    Static(&'static str),
+    Static(&'static HeaderValue),
     Hex([u8; 64]),
 }
 
 impl PayloadText {
     fn new(hash: &PayloadHash) -> Self {
         Self::Static(match *hash {
-            PayloadHash::EMPTY => EMPTY_SHA256,
+            PayloadHash::EMPTY => &EMPTY,
             PayloadHash::Sha256(digest) => return Self::Hex(hex_digest(&digest)),
-            PayloadHash::Unsigned => "UNSIGNED-PAYLOAD",
-            PayloadHash::StreamingSigned => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-            PayloadHash::StreamingSignedTrailer => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-            PayloadHash::StreamingUnsignedTrailer => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            PayloadHash::Unsigned => &UNSIGNED,
+            PayloadHash::StreamingSigned => &STREAMING_SIGNED,
+            PayloadHash::StreamingSignedTrailer => &STREAMING_SIGNED_TRAILER,
+            PayloadHash::StreamingUnsignedTrailer => &STREAMING_UNSIGNED_TRAILER,
         })
     }
 

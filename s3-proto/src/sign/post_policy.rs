@@ -177,7 +177,7 @@ fn signing_fields(params: &SigningParams<'_>) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("x-amz-algorithm", ALGORITHM.to_owned()),
         ("x-amz-credential", params.key.credential().to_owned()),
-        ("x-amz-date", String::from_utf8_lossy(&params.time.amz_date()).into_owned()),
+        ("x-amz-date", String::from_utf8_lossy(&params.now).into_owned()),
     ];
     if let Some(token) = params.credentials.session_token() {
         fields.push(("x-amz-security-token", token.expose().clone()));

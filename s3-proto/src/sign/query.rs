@@ -96,10 +96,9 @@ pub fn presign(
 
     let draft = Draft::new(request, expires, params)?;
     let payload = PayloadText::new(payload);
-    let now = params.time.amz_date();
     let query = canonical_components(&draft.query);
     let canonical = Canonical::new(request, &draft.headers, &query, &payload, params.options)?;
-    let signature = params.key.sign_digests(ALGORITHM, &now, &[&canonical.digest()]);
+    let signature = params.key.sign_digests(ALGORITHM, &params.now, &[&canonical.digest()]);
 
     let mut query = draft.query.clone();
     if let Some(token) = params.credentials.session_token().filter(|_| params.options.omit_session_token) {
@@ -126,7 +125,7 @@ pub fn explain_presigned(
     let payload = PayloadText::new(payload);
     let query = canonical_components(&draft.query);
     let canonical = Canonical::new(request, &draft.headers, &query, &payload, params.options)?;
-    Ok(explain(&canonical, &params.time.amz_date(), params))
+    Ok(explain(&canonical, params))
 }
 
 fn checked_expiry(expires: Duration) -> Result<Duration, Error> {
@@ -161,17 +160,16 @@ impl Draft {
         let mut names = String::new();
         {
             // Only the names matter here, which neither query nor payload changes.
-            let payload = PayloadText::Static("");
+            let payload = PayloadText::new(&PayloadHash::Unsigned);
             let canonical = Canonical::new(request, &headers, "", &payload, params.options)?;
             let mut put = |piece: &[u8]| names.extend(piece.iter().copied().map(char::from));
             canonical.write_names(b";", &mut put);
         }
-        let now = params.time.amz_date();
         let mut query = String::with_capacity(given.len() + 512);
         query.push_str(given);
         push_parameter(&mut query, "X-Amz-Algorithm", ALGORITHM);
         push_parameter(&mut query, "X-Amz-Credential", params.key.credential());
-        push_parameter(&mut query, "X-Amz-Date", &String::from_utf8_lossy(&now));
+        push_parameter(&mut query, "X-Amz-Date", &String::from_utf8_lossy(&params.now));
         push_parameter(&mut query, "X-Amz-Expires", &expires.as_secs().to_string());
         push_parameter(&mut query, "X-Amz-SignedHeaders", &names);
         if let Some(token) = params.credentials.session_token().filter(|_| !params.options.omit_session_token)

@@ -26,7 +26,7 @@ fn algorithm(case: &Value) -> Result<ChecksumAlgorithm, Verdict> {
     // Its name and the form of its values are known, even so.
     let header = algorithm.header_name();
     if let Some(expected) = case.get("header").and_then(Value::as_str) {
-        same("header", &Some(expected), &header.as_ref().map(|name| name.as_str()))?;
+        same("header", &Some(expected), &header.as_ref().map(http::HeaderName::as_str))?;
     }
     if let Some(expected) = case.get("base64").and_then(Value::as_str) {
         same("base64", expected, &Checksum::parse(algorithm.clone(), expected)?.to_string())?;
@@ -53,7 +53,7 @@ fn vector(case: &Value) -> Outcome {
     same(
         "header",
         &Some(text(case, "header")?),
-        &algorithm.header_name().as_ref().map(|name| name.as_str()),
+        &algorithm.header_name().as_ref().map(http::HeaderName::as_str),
     )?;
     same("read back", &computed, &Checksum::parse(algorithm, text(case, "base64")?)?)
 }
