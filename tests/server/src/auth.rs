@@ -169,13 +169,19 @@ impl Signed {
             }
             return Ok(None);
         }
-        let need = |name: &str| parameter(name).map(str::to_owned).ok_or_else(|| {
+        let need = |name: &str| {
+            parameter(name).map(str::to_owned).ok_or_else(|| {
             malformed(true, "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
-        });
+        })
+        };
         let lifetime = need("X-Amz-Expires")?;
-        let lifetime: u64 = lifetime.parse().map_err(|_| malformed(true, "X-Amz-Expires should be a number"))?;
+        let lifetime: u64 =
+            lifetime.parse().map_err(|_| malformed(true, "X-Amz-Expires should be a number"))?;
         if lifetime > MAX_LIFETIME {
-            return Err(malformed(true, "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds"));
+            return Err(malformed(
+                true,
+                "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
+            ));
         }
         let signed = Self::build(
             true,
@@ -197,7 +203,8 @@ impl Signed {
             })
         };
         let date = headers.get("x-amz-date").and_then(|date| date.to_str().ok()).unwrap_or_default();
-        let (credential, signed, signature) = (field("Credential")?, field("SignedHeaders")?, field("Signature")?);
+        let (credential, signed, signature) =
+            (field("Credential")?, field("SignedHeaders")?, field("Signature")?);
         Self::build(false, &credential, signed, signature, date.to_owned())
     }
 
@@ -208,7 +215,12 @@ impl Signed {
         signature: String,
         amz_date: String,
     ) -> Result<Self, Refusal> {
-        let bad = || malformed(presigned, "The Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".");
+        let bad = || {
+            malformed(
+                presigned,
+                "The Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+            )
+        };
         let mut fields = credential.rsplitn(5, '/');
         let (Some("aws4_request"), Some(service), Some(region), Some(date), Some(access_key_id)) =
             (fields.next(), fields.next(), fields.next(), fields.next(), fields.next())
@@ -244,7 +256,9 @@ impl Signed {
                 .with("MaxAllowedSkewMilliseconds", MAX_SKEW.as_millis().to_string()));
         };
         if self.time - now > MAX_SKEW {
-            return Err(Refusal::new(403, "AccessDenied", "Request is not valid yet").with("ServerTime", iso(now)));
+            return Err(
+                Refusal::new(403, "AccessDenied", "Request is not valid yet").with("ServerTime", iso(now))
+            );
         }
         if now > self.time + lifetime {
             return Err(Refusal::new(403, "AccessDenied", "Request has expired")
@@ -256,13 +270,20 @@ impl Signed {
     }
 
     /// The key pair, and its session token.
-    pub(crate) fn check_key(&self, keys: &Keys, parts: &Parts, now: SystemTime) -> Result<Credentials, Refusal> {
+    pub(crate) fn check_key(
+        &self,
+        keys: &Keys,
+        parts: &Parts,
+        now: SystemTime,
+    ) -> Result<Credentials, Refusal> {
         let unknown = || {
             let message = crate::errors::message("InvalidAccessKeyId");
-            Refusal::new(403, "InvalidAccessKeyId", message).with("AWSAccessKeyId", self.access_key_id.clone())
+            Refusal::new(403, "InvalidAccessKeyId", message)
+                .with("AWSAccessKeyId", self.access_key_id.clone())
         };
         let credentials = keys.get(&self.access_key_id).ok_or_else(unknown)?;
-        let header = parts.headers.get("x-amz-security-token").and_then(|t| t.to_str().ok()).map(str::to_owned);
+        let header =
+            parts.headers.get("x-amz-security-token").and_then(|t| t.to_str().ok()).map(str::to_owned);
         let token = header.or_else(|| {
             query(parts).into_iter().find(|(name, _)| name == "X-Amz-Security-Token").map(|(_, token)| token)
         });
@@ -314,7 +335,8 @@ impl Signed {
         .join("\n");
         let hash = hex(&Sha256::digest(canonical_request.as_bytes()));
         let string_to_sign = format!("AWS4-HMAC-SHA256\n{}\n{}\n{hash}", self.amz_date, self.scope);
-        let key = self.scope.split('/').fold(format!("AWS4{secret}").into_bytes(), |key, text| hmac(&key, text));
+        let key =
+            self.scope.split('/').fold(format!("AWS4{secret}").into_bytes(), |key, text| hmac(&key, text));
         if hex(&hmac(&key, &string_to_sign)) == self.signature {
             return Ok(());
         }
@@ -327,7 +349,8 @@ impl Signed {
 }
 
 fn old_signature() -> Refusal {
-    let message = "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
+    let message =
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
     Refusal::new(400, "InvalidRequest", message)
 }
 
@@ -347,7 +370,9 @@ fn encode_bytes(bytes: &[u8], keep_slash: bool) -> String {
     let mut out = String::new();
     for byte in bytes {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(*byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(*byte))
+            }
             b'/' if keep_slash => out.push('/'),
             _ => {
                 let _ = write!(out, "%{byte:02X}");

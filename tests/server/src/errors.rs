@@ -4,18 +4,24 @@
 pub(crate) fn message(code: &str) -> &'static str {
     match code {
         "AccessDenied" => "Access Denied",
-        "BadDigest" => "The Content-MD5 or checksum value that you specified did not match what the server received.",
+        "BadDigest" => {
+            "The Content-MD5 or checksum value that you specified did not match what the server received."
+        }
         "BucketAlreadyOwnedByYou" => {
             "Your previous request to create the named bucket succeeded and you already own it."
         }
         "BucketNotEmpty" => "The bucket you tried to delete is not empty",
         "EntityTooSmall" => "Your proposed upload is smaller than the minimum allowed size",
-        "IncompleteBody" => "You did not provide the number of bytes specified by the Content-Length HTTP header",
+        "IncompleteBody" => {
+            "You did not provide the number of bytes specified by the Content-Length HTTP header"
+        }
         "InternalError" => "We encountered an internal error. Please try again.",
         "InvalidAccessKeyId" => "The AWS Access Key Id you provided does not exist in our records.",
         "InvalidBucketName" => "The specified bucket is not valid.",
         "InvalidDigest" => "The Content-MD5 you specified was invalid.",
-        "InvalidEncryptionAlgorithmError" => "The Encryption request you specified is not valid. Supported value: AES256.",
+        "InvalidEncryptionAlgorithmError" => {
+            "The Encryption request you specified is not valid. Supported value: AES256."
+        }
         "InvalidLocationConstraint" => "The specified location-constraint is not valid",
         "InvalidPart" => {
             "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."

@@ -245,11 +245,12 @@ impl Service {
         if let (Some(plain), StatusCode::BAD_REQUEST) = (plain, response.status()) {
             let (head, body) = response.into_parts();
             let text = collect(body).await;
-            response = if text.contains("<Code>InvalidArgument</Code>") && text.contains("invalid header: range") {
-                self.call_s3s(plain).await
-            } else {
-                Response::from_parts(head, s3s::Body::from(text))
-            };
+            response =
+                if text.contains("<Code>InvalidArgument</Code>") && text.contains("invalid header: range") {
+                    self.call_s3s(plain).await
+                } else {
+                    Response::from_parts(head, s3s::Body::from(text))
+                };
         }
         self.finish(response, call, ids).await
     }
@@ -266,7 +267,9 @@ impl Service {
     async fn finish(&self, response: HttpResponse, call: &Call, ids: &(String, String)) -> Response<Body> {
         let (mut head, body) = response.into_parts();
         let failed = head.status.as_u16() >= 300;
-        if call.method == Method::HEAD || matches!(head.status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT) {
+        if call.method == Method::HEAD
+            || matches!(head.status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT)
+        {
             if head.status == StatusCode::OK && head.headers.contains_key("content-range") {
                 head.status = StatusCode::PARTIAL_CONTENT;
             }
@@ -283,8 +286,6 @@ impl Service {
         let text = if text.contains("<Error>") {
             head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
             call.complete_error(&text, ids)
-        } else if call.operation == Operation::GetBucketLocation {
-            location(&text)
         } else {
             text
         };
@@ -330,7 +331,6 @@ impl Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     CreateBucket,
-    GetBucketLocation,
     CompleteMultipartUpload,
     /// CopyObject and UploadPartCopy.
     Copy,
@@ -343,19 +343,23 @@ impl Operation {
     fn of(parts: &Parts, target: &Target) -> Self {
         let query = query(parts);
         let has = |name: &str| query.iter().any(|(n, _)| n == name);
-        let form = parts.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"multipart/form-data"));
+        let form =
+            parts.headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"multipart/form-data"));
         match (&parts.method, &target.key) {
-            (&Method::PUT, None) if query.iter().all(|(name, _)| name == "x-id" || name.starts_with("X-Amz-")) => {
+            (&Method::PUT, None)
+                if query.iter().all(|(name, _)| name == "x-id" || name.starts_with("X-Amz-")) =>
+            {
                 Self::CreateBucket
             }
             (&Method::PUT, None) => Self::Document,
             (&Method::PUT, Some(_)) if parts.headers.contains_key("x-amz-copy-source") => Self::Copy,
-            (&Method::PUT, Some(_)) if ["tagging", "acl", "legal-hold", "retention"].iter().any(|n| has(n)) => {
+            (&Method::PUT, Some(_))
+                if ["tagging", "acl", "legal-hold", "retention"].iter().any(|n| has(n)) =>
+            {
                 Self::Document
             }
             (&Method::POST, Some(_)) if has("uploadId") => Self::CompleteMultipartUpload,
             (&Method::POST, _) if !form && !has("uploads") => Self::Document,
-            (&Method::GET, None) if has("location") => Self::GetBucketLocation,
             _ => Self::Other,
         }
     }
@@ -366,7 +370,7 @@ impl Operation {
 
     /// Whether a success has to be looked at.
     fn answers_in_a_document(self) -> bool {
-        matches!(self, Self::GetBucketLocation | Self::CompleteMultipartUpload | Self::Copy)
+        matches!(self, Self::CompleteMultipartUpload | Self::Copy)
     }
 }
 
@@ -478,17 +482,6 @@ async fn collect(body: s3s::Body) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// s3s wraps the one element into another.
-fn location(xml: &str) -> String {
-    let inner = errors::element(xml, "LocationConstraint").unwrap_or_default();
-    let namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
-    let declaration = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-    if inner.is_empty() {
-        return format!("{declaration}<LocationConstraint xmlns=\"{namespace}\"/>");
-    }
-    format!("{declaration}<LocationConstraint xmlns=\"{namespace}\">{inner}</LocationConstraint>")
-}
-
 fn with_whitespace(xml: String, whitespace: CompleteWhitespace) -> Body {
     match whitespace {
         CompleteWhitespace::None => full(xml),
@@ -547,7 +540,8 @@ fn check_document(operation: &str, headers: &HeaderMap, body: &[u8]) -> S3Result
     if signed.starts_with("STREAMING-") {
         return Ok(());
     }
-    if signed.len() == 64 && signed != crate::checksum::hex(&crate::checksum::Algorithm::Sha256.digest(body)) {
+    if signed.len() == 64 && signed != crate::checksum::hex(&crate::checksum::Algorithm::Sha256.digest(body))
+    {
         return Err(sha256_mismatch());
     }
     // There x-amz-checksum-* speak of the object.
@@ -561,4 +555,3 @@ fn check_document(operation: &str, headers: &HeaderMap, body: &[u8]) -> S3Result
     }
     Ok(())
 }
-

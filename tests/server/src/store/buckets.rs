@@ -2,8 +2,8 @@
 
 use s3s::dto::{
     Bucket as ListedBucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput,
-    CreateBucketOutput, GetBucketLocationOutput, GetBucketVersioningOutput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, PutBucketVersioningInput, Timestamp,
+    CreateBucketOutput, GetBucketLocationOutput, GetBucketVersioningOutput, HeadBucketOutput,
+    ListBucketsInput, ListBucketsOutput, PutBucketVersioningInput, Timestamp,
 };
 use s3s::{S3Result, s3_error};
 

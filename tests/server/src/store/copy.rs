@@ -108,7 +108,8 @@ impl Store {
             sse_customer_key_md5: object.encryption.customer_key_md5(),
             ..CopyObjectOutput::default()
         };
-        let (if_match, if_none_match) = (condition(&headers, "if-match")?, condition(&headers, "if-none-match")?);
+        let (if_match, if_none_match) =
+            (condition(&headers, "if-match")?, condition(&headers, "if-none-match")?);
         self.with_bucket(&input.bucket, |bucket| {
             check_write(if_match.as_ref(), if_none_match.as_ref(), bucket.current_etag(&input.key))?;
             output.version_id = bucket.insert(&input.key, Content::Object(Arc::new(object)), tags, now, id);
@@ -198,7 +199,8 @@ fn copied(
 pub(super) fn source_range(header: Option<&str>, len: u64) -> S3Result<std::ops::Range<u64>> {
     let Some(header) = header else { return Ok(0..len) };
     let parsed = header.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
-    let parsed = parsed.and_then(|(first, last)| Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?)));
+    let parsed =
+        parsed.and_then(|(first, last)| Some((first.parse::<u64>().ok()?, last.parse::<u64>().ok()?)));
     match parsed {
         Some((first, last)) if first <= last && last < len => Ok(first..last + 1),
         Some((first, last)) if first <= last => Err(super::invalid_argument(format!(
@@ -209,4 +211,3 @@ pub(super) fn source_range(header: Option<&str>, len: u64) -> S3Result<std::ops:
         )),
     }
 }
-

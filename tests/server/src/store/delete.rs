@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use s3s::dto::{
-    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition,
-    Error as DeleteError, ObjectIdentifier,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    ETagCondition, Error as DeleteError, ObjectIdentifier,
 };
 use s3s::{S3Error, S3Result, s3_error};
 

@@ -145,7 +145,9 @@ fn url_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
+                out.push(char::from(byte))
+            }
             b' ' => out.push('+'),
             _ => {
                 let _ = write!(out, "%{byte:02X}");
@@ -189,18 +191,21 @@ type Item<'a> = (&'a Version, &'a Object);
 
 fn page<'a>(bucket: &'a Bucket, query: &Query<'_>, start: &Start) -> Page<'a, Item<'a>> {
     let from = start.key.as_str().max(query.prefix);
-    let objects = bucket.keys.range::<str, _>((Bound::Included(from), Bound::Unbounded)).filter_map(|(key, versions)| {
-        let version = versions.last()?;
-        let object = version.object()?;
-        let behind = start.key.is_empty() || *key > start.key;
-        behind.then_some((key.as_str(), (version, &**object)))
-    });
+    let objects = bucket.keys.range::<str, _>((Bound::Included(from), Bound::Unbounded)).filter_map(
+        |(key, versions)| {
+            let version = versions.last()?;
+            let object = version.object()?;
+            let behind = start.key.is_empty() || *key > start.key;
+            behind.then_some((key.as_str(), (version, &**object)))
+        },
+    );
     group(objects, query, start.skip.then_some(&start.key))
 }
 
 impl Store {
     pub(super) fn list_v2(&self, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
-        let query = Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
+        let query =
+            Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
         let coding = Coding::new(input.encoding_type.as_ref())?;
         let start = match &input.continuation_token {
             Some(token) => Start::from_token(token)?,
@@ -229,7 +234,8 @@ impl Store {
     }
 
     pub(super) fn list_v1(&self, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
-        let query = Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
+        let query =
+            Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
         let coding = Coding::new(input.encoding_type.as_ref())?;
         let start = Start::at_marker(&query, input.marker.as_deref());
         self.with_bucket(&input.bucket, |bucket| {
@@ -263,7 +269,8 @@ fn contents(page: &Page<'_, Item<'_>>, coding: Coding, with_owner: bool) -> Vec<
         .map(|(key, (version, object))| {
             let checksum = object.checksum.as_ref();
             ListedObject {
-                checksum_algorithm: checksum.map(|c| vec![ChecksumAlgorithm::from_static(c.algorithm.name())]),
+                checksum_algorithm: checksum
+                    .map(|c| vec![ChecksumAlgorithm::from_static(c.algorithm.name())]),
                 checksum_type: checksum.map(|c| ChecksumType::from_static(c.kind.name())),
                 e_tag: Some(object.etag()),
                 key: Some(coding.text(key)),

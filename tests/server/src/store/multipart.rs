@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use s3s::dto::{
-    ChecksumAlgorithm, ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart,
-    CopyPartResult, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, Initiator,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload, Part,
-    StorageClass, Timestamp, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    ChecksumAlgorithm, ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
+    CompletedPart, CopyPartResult, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, Initiator,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload,
+    Part, StorageClass, Timestamp, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3Request, S3Result, s3_error};
 
@@ -44,7 +45,10 @@ fn check_part_number(number: i32) -> S3Result<()> {
 }
 
 impl Store {
-    pub(super) fn create_upload(&self, input: CreateMultipartUploadInput) -> S3Result<CreateMultipartUploadOutput> {
+    pub(super) fn create_upload(
+        &self,
+        input: CreateMultipartUploadInput,
+    ) -> S3Result<CreateMultipartUploadOutput> {
         let algorithm = input.checksum_algorithm.as_ref().map(ChecksumAlgorithm::as_str);
         let kind = input.checksum_type.as_ref().map(ChecksumType::as_str);
         let (algorithm, kind, chosen) = checksum_terms(algorithm, kind)?;
@@ -161,7 +165,9 @@ impl Store {
         let blob = &found.object.blob;
         let range = source_range(input.copy_source_range.as_deref(), blob.len())?;
         if range.end - range.start > self.inner.config.max_put_size {
-            return Err(invalid_request("The specified copy source is larger than the maximum allowable size"));
+            return Err(invalid_request(
+                "The specified copy source is larger than the maximum allowable size",
+            ));
         }
         let received = Self::digest(blob.slice(range), terms.algorithm)?;
         let mut result = CopyPartResult {
@@ -183,7 +189,10 @@ impl Store {
         })
     }
 
-    pub(super) fn complete(&self, input: &CompleteMultipartUploadInput) -> S3Result<CompleteMultipartUploadOutput> {
+    pub(super) fn complete(
+        &self,
+        input: &CompleteMultipartUploadInput,
+    ) -> S3Result<CompleteMultipartUploadOutput> {
         injected(&self.inner.failing_completes)?;
         let given = input.multipart_upload.as_ref().and_then(|m| m.parts.as_deref()).unwrap_or_default();
         let (now, version) = (self.now(), self.inner.ids.version());
@@ -211,7 +220,8 @@ impl Store {
             }
             let upload = bucket.uploads.remove(&(input.key.clone(), input.upload_id.clone()));
             let tags = upload.map(|upload| upload.tags).unwrap_or_default();
-            output.version_id = bucket.insert(&input.key, Content::Object(Arc::new(object)), tags, now, version);
+            output.version_id =
+                bucket.insert(&input.key, Content::Object(Arc::new(object)), tags, now, version);
             Ok(output)
         })
     }
@@ -245,7 +255,9 @@ impl Store {
                 owner: Some(owner()),
                 initiator: Some(initiator()),
                 storage_class: Some(storage_class(upload)),
-                checksum_algorithm: upload.chosen.then(|| ChecksumAlgorithm::from_static(upload.algorithm.name())),
+                checksum_algorithm: upload
+                    .chosen
+                    .then(|| ChecksumAlgorithm::from_static(upload.algorithm.name())),
                 checksum_type: upload.chosen.then(|| ChecksumType::from_static(upload.kind.name())),
                 part_number_marker: Some(marker),
                 next_part_number_marker: Some(page.last().and_then(|p| p.part_number).unwrap_or(0)),
@@ -257,9 +269,16 @@ impl Store {
         })
     }
 
-    pub(super) fn list_uploads(&self, input: ListMultipartUploadsInput) -> S3Result<ListMultipartUploadsOutput> {
-        let query =
-            Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_uploads, "max-uploads")?;
+    pub(super) fn list_uploads(
+        &self,
+        input: ListMultipartUploadsInput,
+    ) -> S3Result<ListMultipartUploadsOutput> {
+        let query = Query::new(
+            input.prefix.as_deref(),
+            input.delimiter.as_deref(),
+            input.max_uploads,
+            "max-uploads",
+        )?;
         let coding = Coding::new(input.encoding_type.as_ref())?;
         let key_marker = input.key_marker.as_deref().unwrap_or_default();
         // Without a key marker, an upload id marker is ignored (ListMultipartUploads, "upload-id-marker").
@@ -288,7 +307,10 @@ impl Store {
                 is_truncated: Some(page.truncated),
                 common_prefixes: Some(common_prefixes(&page, coding)),
                 uploads: Some(
-                    page.items.iter().map(|(key, (id, upload))| listed(coding.text(key), id, upload)).collect(),
+                    page.items
+                        .iter()
+                        .map(|(key, (id, upload))| listed(coding.text(key), id, upload))
+                        .collect(),
                 ),
                 ..ListMultipartUploadsOutput::default()
             })
@@ -375,7 +397,12 @@ fn chosen_parts<'u>(
     Ok(parts)
 }
 
-fn check_part_checksum(upload: &Upload, one: &CompletedPart, number: i32, part: &UploadedPart) -> S3Result<()> {
+fn check_part_checksum(
+    upload: &Upload,
+    one: &CompletedPart,
+    number: i32,
+    part: &UploadedPart,
+) -> S3Result<()> {
     let given = checksums_of!(one);
     let own = given.iter().find(|(algorithm, _)| *algorithm == upload.algorithm);
     if own.is_some_and(|(_, value)| *value != base64(&part.digest)) {

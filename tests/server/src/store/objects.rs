@@ -10,14 +10,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use s3s::dto::{
     Checksum as ChecksumDto, ChecksumMode, ChecksumType, GetObjectAttributesInput, GetObjectAttributesOutput,
     GetObjectAttributesParts, GetObjectInput, GetObjectOutput, HeadObjectOutput, Metadata, ObjectPart,
-    PutObjectInput, PutObjectOutput, Range as ByteRange, StorageClass, StreamingBlob, Timestamp, TimestampFormat,
+    PutObjectInput, PutObjectOutput, Range as ByteRange, StorageClass, StreamingBlob, Timestamp,
+    TimestampFormat,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::conditions::{ReadConditions, Unmet, check_write, failed};
 use super::model::{Attributes, Bucket, Content, Encryption, Object, Version};
 use super::receive::Claims;
-use super::{Store, custom, as_i32, as_i64, invalid_argument, invalid_request, tagging};
+use super::{Store, as_i32, as_i64, custom, invalid_argument, invalid_request, tagging};
 use crate::checksum::{Algorithm, Checksum, Kind, base64, checksums_of, from_base64, md5, set_checksum};
 
 /// Most bytes of names and values of user metadata ("Working with object metadata").
@@ -92,7 +93,11 @@ const STORAGE_CLASSES: [&str; 9] = [
     "EXPRESS_ONEZONE",
 ];
 
-pub(super) fn encryption(sse: Option<&str>, kms_key: Option<&str>, customer: Option<String>) -> S3Result<Encryption> {
+pub(super) fn encryption(
+    sse: Option<&str>,
+    kms_key: Option<&str>,
+    customer: Option<String>,
+) -> S3Result<Encryption> {
     match (sse, customer) {
         (Some(_), Some(_)) => Err(invalid_request(
             "Server Side Encryption with Customer provided key is incompatible with the encryption method specified",
@@ -126,7 +131,8 @@ pub(super) fn customer_key_md5(
         return Err(s3_error!(InvalidEncryptionAlgorithmError));
     }
     let key = base64::engine::general_purpose::STANDARD.decode(key).ok().filter(|key| key.len() == 32);
-    let key = key.ok_or_else(|| invalid_argument("The secret key was invalid for the specified algorithm."))?;
+    let key =
+        key.ok_or_else(|| invalid_argument("The secret key was invalid for the specified algorithm."))?;
     if base64(&md5(&key)) != key_md5 {
         return Err(invalid_argument(
             "The calculated MD5 hash of the key did not match the hash that was provided.",
@@ -143,9 +149,7 @@ pub(super) fn check_customer_key(object: &Object, given: Option<&str>) -> S3Resu
         (Encryption::Customer { .. }, None) => Err(invalid_request(
             "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.",
         )),
-        (_, Some(_)) => Err(invalid_request(
-            "The encryption parameters are not applicable to this object.",
-        )),
+        (_, Some(_)) => Err(invalid_request("The encryption parameters are not applicable to this object.")),
         (_, None) => Ok(()),
     }
 }
@@ -159,7 +163,8 @@ impl Store {
         let claims = Claims::new(&headers, input.content_md5.as_deref(), checksums_of!(input))?;
         self.with_bucket(&input.bucket, |_| Ok(()))?;
 
-        let received = self.receive(input.body.take(), trailing_headers, claims, Algorithm::Crc64Nvme).await?;
+        let received =
+            self.receive(input.body.take(), trailing_headers, claims, Algorithm::Crc64Nvme).await?;
         let object = Object {
             etag: received.etag(&encryption),
             checksum: Some(received.checksum()),
@@ -189,7 +194,11 @@ impl Store {
         })
     }
 
-    pub(super) fn get(&self, input: &GetObjectInput, with_body: bool) -> S3Result<S3Response<GetObjectOutput>> {
+    pub(super) fn get(
+        &self,
+        input: &GetObjectInput,
+        with_body: bool,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
         let key_md5 = customer_key_md5(
             input.sse_customer_algorithm.as_deref(),
             input.sse_customer_key.as_deref(),
@@ -370,7 +379,8 @@ struct Selected {
 
 fn select(object: &Object, range: Option<&ByteRange>, part_number: Option<i32>) -> S3Result<Selected> {
     let len = object.blob.len();
-    let whole = Selected { range: 0..len, partial: false, part_checksum: None, by_part: part_number.is_some() };
+    let whole =
+        Selected { range: 0..len, partial: false, part_checksum: None, by_part: part_number.is_some() };
     match (range, part_number) {
         (Some(_), Some(_)) => {
             Err(invalid_request("Cannot specify both Range header and partNumber query parameter"))

@@ -28,7 +28,8 @@ impl Claims {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let length = text("x-amz-decoded-content-length").or_else(|| text("content-length"));
         let trailer = text("x-amz-trailer").and_then(Algorithm::from_header);
-        let mut all = checksums.into_iter().map(|(algorithm, value)| (algorithm, Some(value))).collect::<Vec<_>>();
+        let mut all =
+            checksums.into_iter().map(|(algorithm, value)| (algorithm, Some(value))).collect::<Vec<_>>();
         all.extend(trailer.map(|algorithm| (algorithm, None)));
         if all.len() > 1 {
             return Err(invalid_request(
@@ -80,7 +81,10 @@ pub(crate) fn check_whole(headers: &HeaderMap, body: &[u8]) -> S3Result<bool> {
     if let Some(value) = text("content-md5") {
         any = true;
         if decode_md5(value)? != md5(body) {
-            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
+            return Err(s3_error!(
+                BadDigest,
+                "The Content-MD5 you specified did not match what we received."
+            ));
         }
     }
     for algorithm in Algorithm::all() {
@@ -155,7 +159,10 @@ impl Store {
         }
         let (md5, digest) = (<[u8; 16]>::from(md5.finalize()), hasher.finish());
         if claims.md5.as_ref().is_some_and(|claimed| *claimed != md5) {
-            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
+            return Err(s3_error!(
+                BadDigest,
+                "The Content-MD5 you specified did not match what we received."
+            ));
         }
         if let Some((algorithm, value)) = claims.checksum {
             let value = match value {

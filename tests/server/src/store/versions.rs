@@ -3,7 +3,8 @@
 use std::ops::Bound;
 
 use s3s::dto::{
-    CommonPrefix, DeleteMarkerEntry, ListObjectVersionsInput, ListObjectVersionsOutput, ObjectVersion, Timestamp,
+    CommonPrefix, DeleteMarkerEntry, ListObjectVersionsInput, ListObjectVersionsOutput, ObjectVersion,
+    Timestamp,
 };
 use s3s::{S3Result, s3_error};
 
@@ -13,13 +14,16 @@ use super::{Store, as_i64, invalid_argument, owner};
 
 impl Store {
     pub(super) fn versions(&self, input: ListObjectVersionsInput) -> S3Result<ListObjectVersionsOutput> {
-        let query = Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
+        let query =
+            Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
         let coding = Coding::new(input.encoding_type.as_ref())?;
         let version_marker = input.version_id_marker.as_deref().filter(|id| !id.is_empty());
         if let Some(id) = version_marker {
             check_version_id(id)?;
             if input.key_marker.as_deref().unwrap_or_default().is_empty() {
-                return Err(invalid_argument("A version-id marker cannot be specified without a key marker."));
+                return Err(invalid_argument(
+                    "A version-id marker cannot be specified without a key marker.",
+                ));
             }
         }
         self.with_bucket(&input.bucket, |bucket| {
@@ -44,9 +48,8 @@ impl Store {
                     output.next_version_id_marker = Some(version.id.clone());
                 }
             }
-            output.common_prefixes = Some(
-                page.prefixes.iter().map(|p| CommonPrefix { prefix: Some(coding.text(p)) }).collect(),
-            );
+            output.common_prefixes =
+                Some(page.prefixes.iter().map(|p| CommonPrefix { prefix: Some(coding.text(p)) }).collect());
             let (mut versions, mut markers) = (Vec::new(), Vec::new());
             for (key, (version, latest)) in page.items {
                 match listed(coding.text(key), version, latest) {
@@ -80,12 +83,14 @@ fn after<'a>(
             None => 0,
         },
     };
-    Ok(bucket.keys.range::<str, _>((Bound::Included(key_marker), Bound::Unbounded)).flat_map(move |(key, versions)| {
-        let at_marker = key == key_marker && !key_marker.is_empty();
-        let count = if at_marker { place } else { versions.len() };
-        let newest = versions.len() - 1;
-        versions.iter().enumerate().take(count).rev().map(move |(i, v)| (key.as_str(), (v, i == newest)))
-    }))
+    Ok(bucket.keys.range::<str, _>((Bound::Included(key_marker), Bound::Unbounded)).flat_map(
+        move |(key, versions)| {
+            let at_marker = key == key_marker && !key_marker.is_empty();
+            let count = if at_marker { place } else { versions.len() };
+            let newest = versions.len() - 1;
+            versions.iter().enumerate().take(count).rev().map(move |(i, v)| (key.as_str(), (v, i == newest)))
+        },
+    ))
 }
 
 fn listed(key: String, version: &Version, latest: bool) -> Result<ObjectVersion, DeleteMarkerEntry> {

@@ -71,7 +71,11 @@ impl Reply {
 }
 
 fn unescape(text: &str) -> String {
-    text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text.replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
 }
 
 pub(crate) struct Client {
@@ -87,14 +91,14 @@ impl Client {
         Self::with(|builder| builder)
     }
 
-    /// With a bucket "b", tiny parts, and a clock of its own.
+    /// With a bucket "bkt", tiny parts, and a clock of its own.
     pub(crate) fn with(change: impl FnOnce(Builder) -> Builder) -> Self {
         let seconds = Arc::new(AtomicU64::new(START));
         let clock = Arc::clone(&seconds);
         let clock = move || SystemTime::UNIX_EPOCH + Duration::from_secs(clock.load(Ordering::SeqCst));
         let builder = Server::builder().anonymous().clock(clock).min_part_size(5).spill_over(64);
         let service = change(builder).service();
-        service.store().create_bucket("b", None);
+        service.store().create_bucket("bkt", None);
         Self { service, seconds }
     }
 
@@ -139,7 +143,7 @@ impl Client {
 
     pub(crate) fn versioning(&self, status: &str) {
         let xml = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
-        self.put("/b?versioning", xml.as_bytes()).ok();
+        self.put("/bkt?versioning", xml.as_bytes()).ok();
     }
 
     pub(crate) fn create_upload(&self, target: &str, headers: &[(&str, &str)]) -> String {
