@@ -100,12 +100,13 @@ pub(crate) struct Refusal {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) details: Details,
-    pub(crate) headers: HeaderMap,
+    /// Value of `x-amz-bucket-region`.
+    pub(crate) bucket_region: Option<String>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: Details::default(), headers: HeaderMap::new() }
+        Self { status, code, message: message.into(), details: Details::default(), bucket_region: None }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -120,7 +121,8 @@ pub(crate) struct Signed {
     access_key_id: String,
     pub(crate) region: String,
     scope: String,
-    signed_headers: String,
+    /// `SignedHeaders`
+    header_names: String,
     signature: String,
     amz_date: String,
     time: OffsetDateTime,
@@ -132,7 +134,7 @@ const AMZ_DATE: &[FormatItem<'_>] = format_description!("[year][month][day]T[hou
 const ISO_DATE: &[FormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
 /// How far the clock of a client may be off ("Authenticating requests", RequestTimeTooSkewed).
-const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
+const MAX_SKEW: Duration = Duration::from_mins(15);
 /// Longest life of a presigned URL.
 const MAX_LIFETIME: u64 = 604_800;
 
@@ -211,7 +213,7 @@ impl Signed {
     fn build(
         presigned: bool,
         credential: &str,
-        signed_headers: String,
+        header_names: String,
         signature: String,
         amz_date: String,
     ) -> Result<Self, Refusal> {
@@ -234,7 +236,7 @@ impl Signed {
             access_key_id: access_key_id.to_owned(),
             region: region.to_owned(),
             scope: format!("{date}/{region}/{service}/aws4_request"),
-            signed_headers,
+            header_names,
             signature,
             amz_date,
             time: time.assume_utc(),
@@ -317,10 +319,12 @@ impl Signed {
             .collect();
         pairs.sort();
         let mut headers = String::new();
-        for name in self.signed_headers.split(';') {
+        for name in self.header_names.split(';') {
             let values: Vec<_> = parts.headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect();
             let values = values.iter().map(|v| v.split_whitespace().collect::<Vec<_>>().join(" "));
-            headers += &format!("{name}:{}\n", values.collect::<Vec<_>>().join(","));
+            for piece in [name, ":", &values.collect::<Vec<_>>().join(","), "\n"] {
+                headers.push_str(piece);
+            }
         }
         let payload = parts.headers.get("x-amz-content-sha256").and_then(|v| v.to_str().ok());
         let path = percent_decode_str(parts.uri.path()).collect::<Vec<u8>>();
@@ -329,7 +333,7 @@ impl Signed {
             &encode_bytes(&path, true),
             &pairs.join("&"),
             &headers,
-            &self.signed_headers,
+            &self.header_names,
             payload.unwrap_or("UNSIGNED-PAYLOAD"),
         ]
         .join("\n");
@@ -371,7 +375,7 @@ fn encode_bytes(bytes: &[u8], keep_slash: bool) -> String {
     for byte in bytes {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(char::from(*byte))
+                out.push(char::from(*byte));
             }
             b'/' if keep_slash => out.push('/'),
             _ => {

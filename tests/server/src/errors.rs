@@ -53,6 +53,12 @@ pub(crate) fn message(code: &str) -> &'static str {
     }
 }
 
+/// Whether the document is an error, and not, say, a result with errors in it.
+pub(crate) fn is_error(xml: &str) -> bool {
+    let root = xml.find("?>").map_or(xml, |end| &xml[end + 2..]);
+    root.trim_start().starts_with("<Error>")
+}
+
 /// The text of the first element of this name; S3's error bodies are flat.
 pub(crate) fn element<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
     let start = xml.find(&format!("<{name}>"))? + name.len() + 2;

@@ -33,7 +33,7 @@ impl Ids {
     /// For `UploadId`. Later ids sort after earlier ones, as the markers of ListMultipartUploads expect.
     pub(crate) fn upload(&self) -> String {
         let count = self.count();
-        format!("{count:012}{}", text(self.seed ^ 0x75_706c_6f61_64, count, 40))
+        format!("{count:012}{}", text(self.seed ^ 0x7570_6c6f_6164_7321, count, 40))
     }
 
     /// For `x-amz-request-id` and `x-amz-id-2`.

@@ -28,6 +28,7 @@ mod blob;
 mod body;
 mod builder;
 mod checksum;
+mod chunked;
 mod errors;
 mod faults;
 mod ids;

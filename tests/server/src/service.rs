@@ -19,6 +19,7 @@ use s3s::{HttpResponse, S3Result, s3_error};
 
 use crate::auth::{Credentials, Keys, Refusal, SharedKeys, Signed, query};
 use crate::body::{Body, BoxError, full, unsized_body};
+use crate::chunked::Watched;
 use crate::errors::{self, Details};
 use crate::ids::Ids;
 use crate::store::receive::{check_whole, sha256_mismatch};
@@ -209,9 +210,7 @@ impl Service {
             )
             .with("Region", region.clone()),
         };
-        if let Ok(region) = HeaderValue::try_from(region) {
-            refusal.headers.insert("x-amz-bucket-region", region);
-        }
+        refusal.bucket_region = Some(region);
         Err(refusal)
     }
 
@@ -236,6 +235,10 @@ impl Service {
                     return call.refuse(refusal, ids);
                 }
             }
+        } else if is_chunked(&parts.headers) {
+            let (body, last) = Watched::new(body.map_err(Into::<BoxError>::into));
+            parts.extensions.insert(last);
+            s3s::Body::http_body_unsync(body)
         } else {
             s3s::Body::http_body_unsync(body.map_err(Into::<BoxError>::into))
         };
@@ -279,15 +282,16 @@ impl Service {
             }
             return Response::from_parts(head, full(Bytes::new()));
         }
-        if !failed && !call.operation.answers_in_a_document() {
+        let document = head.headers.get(CONTENT_TYPE).is_some_and(|t| t == "application/xml");
+        if !failed && (!document || call.operation == Operation::Object) {
             return Response::from_parts(head, body.boxed_unsync());
         }
         let text = collect(body).await;
-        let text = if text.contains("<Error>") {
+        let text = if errors::is_error(&text) {
             head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
             call.complete_error(&text, ids)
         } else {
-            text
+            escape_controls(text)
         };
         if call.operation == Operation::CompleteMultipartUpload && head.status == StatusCode::OK {
             let whitespace = *self.inner.whitespace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -317,13 +321,11 @@ impl Service {
         let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy().into_owned();
         let path = path.strip_prefix('/').unwrap_or(&path);
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        match bucket_of_host(host, &self.inner.settings.domain) {
-            Some(bucket) => Target { bucket: text(bucket), key: text(path) },
-            None => {
-                let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-                Target { bucket: text(bucket), key: text(key) }
-            }
+        if let Some(bucket) = bucket_of_host(host, &self.inner.settings.domain) {
+            return Target { bucket: text(bucket), key: text(path) };
         }
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        Target { bucket: text(bucket), key: text(key) }
     }
 }
 
@@ -332,10 +334,10 @@ impl Service {
 enum Operation {
     CreateBucket,
     CompleteMultipartUpload,
-    /// CopyObject and UploadPartCopy.
-    Copy,
     /// Others that bring a document.
     Document,
+    /// GetObject, whose body is the user's.
+    Object,
     Other,
 }
 
@@ -352,11 +354,15 @@ impl Operation {
                 Self::CreateBucket
             }
             (&Method::PUT, None) => Self::Document,
-            (&Method::PUT, Some(_)) if parts.headers.contains_key("x-amz-copy-source") => Self::Copy,
             (&Method::PUT, Some(_))
                 if ["tagging", "acl", "legal-hold", "retention"].iter().any(|n| has(n)) =>
             {
                 Self::Document
+            }
+            (&Method::GET, Some(_))
+                if !["attributes", "tagging", "acl", "uploadId"].iter().any(|n| has(n)) =>
+            {
+                Self::Object
             }
             (&Method::POST, Some(_)) if has("uploadId") => Self::CompleteMultipartUpload,
             (&Method::POST, _) if !form && !has("uploads") => Self::Document,
@@ -366,11 +372,6 @@ impl Operation {
 
     fn has_document(self) -> bool {
         matches!(self, Self::CreateBucket | Self::CompleteMultipartUpload | Self::Document)
-    }
-
-    /// Whether a success has to be looked at.
-    fn answers_in_a_document(self) -> bool {
-        matches!(self, Self::CompleteMultipartUpload | Self::Copy)
     }
 }
 
@@ -389,7 +390,9 @@ impl Call {
         let head = self.method == Method::HEAD;
         let mut response = Response::new(full(if head { String::new() } else { xml }));
         *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-        *response.headers_mut() = refusal.headers;
+        if let Some(Ok(region)) = refusal.bucket_region.map(HeaderValue::try_from) {
+            response.headers_mut().insert("x-amz-bucket-region", region);
+        }
         if !head {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         }
@@ -482,6 +485,16 @@ async fn collect(body: s3s::Body) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// s3s writes control characters as they are; a carriage return would then be read as a newline.
+fn escape_controls(xml: String) -> String {
+    let control = |c: char| c < ' ' && !matches!(c, '\n' | '\t');
+    if !xml.contains(control) {
+        return xml;
+    }
+    let escape = |c: char| if control(c) { format!("&#x{:X};", u32::from(c)) } else { c.to_string() };
+    xml.chars().map(escape).collect()
+}
+
 fn with_whitespace(xml: String, whitespace: CompleteWhitespace) -> Body {
     match whitespace {
         CompleteWhitespace::None => full(xml),
@@ -534,12 +547,16 @@ impl S3Access for Access {
     }
 }
 
+fn is_chunked(headers: &HeaderMap) -> bool {
+    headers.get("x-amz-content-sha256").is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-"))
+}
+
 /// s3s holds documents against no digest but that of the signature, and answers 500 then.
 fn check_document(operation: &str, headers: &HeaderMap, body: &[u8]) -> S3Result<()> {
-    let signed = headers.get("x-amz-content-sha256").and_then(|hash| hash.to_str().ok()).unwrap_or_default();
-    if signed.starts_with("STREAMING-") {
+    if is_chunked(headers) {
         return Ok(());
     }
+    let signed = headers.get("x-amz-content-sha256").and_then(|hash| hash.to_str().ok()).unwrap_or_default();
     if signed.len() == 64 && signed != crate::checksum::hex(&crate::checksum::Algorithm::Sha256.digest(body))
     {
         return Err(sha256_mismatch());

@@ -1,4 +1,6 @@
 //! Signatures, clocks, tokens and regions, with a signer that shares nothing with the server.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use std::time::{Duration, SystemTime};
@@ -12,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 const DATE: &str = "20260101T000000Z";
 
 fn hex(data: &[u8]) -> String {
-    data.iter().map(|b| format!("{b:02x}")).collect()
+    data.iter().fold(String::new(), |out, b| out + &format!("{b:02x}"))
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
@@ -44,19 +46,29 @@ impl Signer {
         hex(&hmac(&key, &text))
     }
 
-    /// `target` must be canonical already.
     fn headers(&self, method: &str, target: &str, body: &[u8]) -> Vec<(&'static str, String)> {
+        self.headers_with(method, target, &hex(&Sha256::digest(body)), &[])
+    }
+
+    /// `target` must be canonical already, and `more` in the order of their names behind `x-amz-date`.
+    fn headers_with(
+        &self,
+        method: &str,
+        target: &str,
+        hash: &str,
+        more: &[(&'static str, &str)],
+    ) -> Vec<(&'static str, String)> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query =
             if query.is_empty() || query.contains('=') { query.to_owned() } else { format!("{query}=") };
-        let hash = hex(&Sha256::digest(body));
         let mut headers = vec![
             ("host", "127.0.0.1:1".to_owned()),
-            ("x-amz-content-sha256", hash.clone()),
+            ("x-amz-content-sha256", hash.to_owned()),
             ("x-amz-date", self.date.to_owned()),
         ];
         headers.extend(self.token.map(|token| ("x-amz-security-token", token.to_owned())));
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let lines = headers.iter().fold(String::new(), |out, (name, value)| out + name + ":" + value + "\n");
         let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
         let signature = self.signature(&format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{hash}"));
         let credential = format!("{}/{}", self.key, self.scope());
@@ -136,6 +148,62 @@ fn signatures() {
         headers.push(("range", "bytes=odd"));
         assert_eq!(c.call("GET", "/bkt/k", &headers, b"").status, status);
     }
+}
+
+/// PUT with chunks; `more` are the headers beside those of each chunked upload.
+fn put_chunks(c: &Client, hash: &str, more: &[(&'static str, &str)], body: &str) -> common::Reply {
+    let more = [&[("x-amz-decoded-content-length", "5")], more].concat();
+    let headers = SIGNER.headers_with("PUT", "/bkt/chunked", hash, &more);
+    let mut headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    headers.push(("content-encoding", "aws-chunked"));
+    c.call("PUT", "/bkt/chunked", &headers, body.as_bytes())
+}
+
+#[test]
+fn trailing_checksums() {
+    let c = signed_client();
+    let put = |trailers: &str| {
+        let body = format!("2\r\nhe\r\n3\r\nllo\r\n0\r\n{trailers}\r\n");
+        put_chunks(
+            &c,
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            &[("x-amz-trailer", "x-amz-checksum-crc32")],
+            &body,
+        )
+    };
+    put("x-amz-checksum-crc32:AAAAAA==\r\n").is_error(400, "BadDigest");
+    put("").is_error(400, "MalformedTrailerError");
+    assert!(c.service.store().read("bkt", "chunked").is_none());
+    let reply = put("x-amz-checksum-crc32:NhCmhg==\r\n").ok();
+    assert_eq!(reply.header("x-amz-checksum-crc32"), "NhCmhg==");
+    assert_eq!(c.service.store().read("bkt", "chunked").unwrap(), "hello");
+    let got = SIGNER.call(&c, "HEAD", "/bkt/chunked", b"").ok();
+    assert_eq!(got.header("content-encoding"), "");
+}
+
+#[test]
+fn signed_chunks() {
+    let c = signed_client();
+    let hash = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+    let authorization =
+        SIGNER.headers_with("PUT", "/bkt/chunked", hash, &[("x-amz-decoded-content-length", "5")]);
+    let seed = authorization.last().unwrap().1.rsplit('=').next().unwrap().to_owned();
+    let sign = |previous: &str, data: &str| {
+        let (empty, data) = (hex(&Sha256::digest("")), hex(&Sha256::digest(data)));
+        let text =
+            format!("AWS4-HMAC-SHA256-PAYLOAD\n{DATE}\n{}\n{previous}\n{empty}\n{data}", SIGNER.scope());
+        let key = SIGNER.scope().split('/').fold(b"AWS4SECRET".to_vec(), |key, part| hmac(&key, part));
+        hex(&hmac(&key, &text))
+    };
+    let first = sign(&seed, "hello");
+    let last = sign(&first, "");
+    let body = format!("5;chunk-signature={first}\r\nhello\r\n0;chunk-signature={last}\r\n\r\n");
+    put_chunks(&c, hash, &[], &body.replace("hello", "jello")).is_error(403, "SignatureDoesNotMatch");
+    put_chunks(&c, hash, &[], &body.replace(&last, &first)).is_error(403, "SignatureDoesNotMatch");
+    put_chunks(&c, hash, &[], &body[..body.len() - 60]).is_error(400, "IncompleteBody");
+    assert!(c.service.store().read("bkt", "chunked").is_none());
+    put_chunks(&c, hash, &[], &body).ok();
+    assert_eq!(c.service.store().read("bkt", "chunked").unwrap(), "hello");
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Store {
         })
     }
 
-    pub(super) fn list(&self, input: ListBucketsInput) -> S3Result<ListBucketsOutput> {
+    pub(super) fn list(&self, input: &ListBucketsInput) -> S3Result<ListBucketsOutput> {
         let max = input.max_buckets.unwrap_or(MAX_BUCKETS);
         if !(1..=MAX_BUCKETS).contains(&max) {
             return Err(invalid_argument("Argument max-buckets must be an integer between 1 and 10000"));

@@ -7,6 +7,7 @@ use s3s::{S3Error, S3Result, s3_error};
 
 /// The four conditions of a read, or of the source of a copy.
 #[derive(Default)]
+#[allow(clippy::struct_field_names, reason = "the names of the headers")]
 pub(super) struct ReadConditions<'a> {
     pub(super) if_match: Option<&'a ETagCondition>,
     pub(super) if_none_match: Option<&'a ETagCondition>,

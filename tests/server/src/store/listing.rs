@@ -146,7 +146,7 @@ fn url_encode(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
-                out.push(char::from(byte))
+                out.push(char::from(byte));
             }
             b' ' => out.push('+'),
             _ => {
@@ -203,7 +203,7 @@ fn page<'a>(bucket: &'a Bucket, query: &Query<'_>, start: &Start) -> Page<'a, It
 }
 
 impl Store {
-    pub(super) fn list_v2(&self, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
+    pub(super) fn list_v2(&self, input: &ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
         let query =
             Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
         let coding = Coding::new(input.encoding_type.as_ref())?;
@@ -233,7 +233,7 @@ impl Store {
         })
     }
 
-    pub(super) fn list_v1(&self, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
+    pub(super) fn list_v1(&self, input: &ListObjectsInput) -> S3Result<ListObjectsOutput> {
         let query =
             Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
         let coding = Coding::new(input.encoding_type.as_ref())?;

@@ -123,7 +123,7 @@ impl Store {
     }
 
     pub(super) async fn put_part(&self, req: S3Request<UploadPartInput>) -> S3Result<UploadPartOutput> {
-        let S3Request { mut input, headers, trailing_headers, .. } = req;
+        let S3Request { mut input, headers, extensions, trailing_headers, .. } = req;
         check_part_number(input.part_number)?;
         let key_md5 = customer_key_md5(
             input.sse_customer_algorithm.as_deref(),
@@ -131,7 +131,7 @@ impl Store {
             input.sse_customer_key_md5.as_deref(),
         )?;
         let terms = self.terms(&input.bucket, &input.key, &input.upload_id, key_md5.as_deref())?;
-        let claims = Claims::new(&headers, input.content_md5.as_deref(), checksums_of!(input))?;
+        let claims = Claims::new(&headers, &extensions, input.content_md5.as_deref(), checksums_of!(input))?;
         check_claim(&terms, claims.algorithm())?;
         let received = self.receive(input.body.take(), trailing_headers, claims, terms.algorithm).await?;
         let mut output = UploadPartOutput {
@@ -271,7 +271,7 @@ impl Store {
 
     pub(super) fn list_uploads(
         &self,
-        input: ListMultipartUploadsInput,
+        input: &ListMultipartUploadsInput,
     ) -> S3Result<ListMultipartUploadsOutput> {
         let query = Query::new(
             input.prefix.as_deref(),

@@ -156,11 +156,15 @@ pub(super) fn check_customer_key(object: &Object, given: Option<&str>) -> S3Resu
 
 impl Store {
     pub(super) async fn put_one(&self, req: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
-        let S3Request { mut input, headers, trailing_headers, .. } = req;
+        let S3Request { mut input, method, headers, extensions, trailing_headers, .. } = req;
         let tags = tagging::from_header(input.tagging.as_deref())?;
         let attributes = attributes_of!(input)?;
         let encryption = encryption_of!(input)?;
-        let claims = Claims::new(&headers, input.content_md5.as_deref(), checksums_of!(input))?;
+        let mut claims =
+            Claims::new(&headers, &extensions, input.content_md5.as_deref(), checksums_of!(input))?;
+        if method == http::Method::POST {
+            claims.of_a_form();
+        }
         self.with_bucket(&input.bucket, |_| Ok(()))?;
 
         let received =

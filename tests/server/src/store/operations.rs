@@ -61,7 +61,7 @@ plain! {
         DeleteBucketOutput {}
     };
     head_bucket, HeadBucketInput => HeadBucketOutput, |store, input| store.head(&input.bucket)?;
-    list_buckets, ListBucketsInput => ListBucketsOutput, |store, input| store.list(input)?;
+    list_buckets, ListBucketsInput => ListBucketsOutput, |store, input| store.list(&input)?;
     get_bucket_location, GetBucketLocationInput => GetBucketLocationOutput, |store, input| {
         store.location(&input.bucket)?
     };
@@ -103,10 +103,10 @@ plain! {
     };
     delete_object, DeleteObjectInput => DeleteObjectOutput, |store, input| store.delete_one(&input)?;
     delete_objects, DeleteObjectsInput => DeleteObjectsOutput, |store, input| store.delete_many(input)?;
-    list_objects, ListObjectsInput => ListObjectsOutput, |store, input| store.list_v1(input)?;
-    list_objects_v2, ListObjectsV2Input => ListObjectsV2Output, |store, input| store.list_v2(input)?;
+    list_objects, ListObjectsInput => ListObjectsOutput, |store, input| store.list_v1(&input)?;
+    list_objects_v2, ListObjectsV2Input => ListObjectsV2Output, |store, input| store.list_v2(&input)?;
     list_object_versions, ListObjectVersionsInput => ListObjectVersionsOutput, |store, input| {
-        store.versions(input)?
+        store.versions(&input)?
     };
     create_multipart_upload, CreateMultipartUploadInput => CreateMultipartUploadOutput, |store, input| {
         store.create_upload(input)?
@@ -121,7 +121,7 @@ plain! {
     };
     list_parts, ListPartsInput => ListPartsOutput, |store, input| store.parts(&input)?;
     list_multipart_uploads, ListMultipartUploadsInput => ListMultipartUploadsOutput, |store, input| {
-        store.list_uploads(input)?
+        store.list_uploads(&input)?
     };
 }
 

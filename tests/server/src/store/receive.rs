@@ -1,7 +1,7 @@
 //! Takes the body of an upload and holds it against what the request says of it.
 
 use futures_util::StreamExt as _;
-use http::{HeaderMap, StatusCode};
+use http::{Extensions, HeaderMap, StatusCode};
 use md5::Digest as _;
 use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3ErrorCode, S3Result, StdError, TrailingHeaders, s3_error};
@@ -10,6 +10,7 @@ use super::model::Encryption;
 use super::{Store, custom, invalid_request, io_error};
 use crate::blob::{Blob, Sink};
 use crate::checksum::{Algorithm, Checksum, Hasher, Kind, base64, from_base64, hex, md5};
+use crate::chunked::LastChunk;
 
 /// What the request says of its body.
 pub(super) struct Claims {
@@ -17,11 +18,13 @@ pub(super) struct Claims {
     md5: Option<Vec<u8>>,
     /// The algorithm, and the value unless a trailer brings it.
     checksum: Option<(Algorithm, Option<String>)>,
+    last_chunk: Option<LastChunk>,
 }
 
 impl Claims {
     pub(super) fn new(
         headers: &HeaderMap,
+        extensions: &Extensions,
         content_md5: Option<&str>,
         checksums: Vec<(Algorithm, String)>,
     ) -> S3Result<Self> {
@@ -48,7 +51,13 @@ impl Claims {
             length: length.and_then(|n| n.parse().ok()),
             md5: content_md5.map(decode_md5).transpose()?,
             checksum: all.pop(),
+            last_chunk: extensions.get::<LastChunk>().cloned(),
         })
+    }
+
+    /// Then the length is that of the whole form.
+    pub(super) fn of_a_form(&mut self) {
+        self.length = None;
     }
 
     pub(super) fn algorithm(&self) -> Option<Algorithm> {
@@ -154,7 +163,8 @@ impl Store {
                 }
             }
         }
-        if claims.length.is_some_and(|length| length != sink.len()) {
+        let torn = claims.last_chunk.is_some_and(|last| !last.seen());
+        if torn || claims.length.is_some_and(|length| length != sink.len()) {
             return Err(s3_error!(IncompleteBody));
         }
         let (md5, digest) = (<[u8; 16]>::from(md5.finalize()), hasher.finish());

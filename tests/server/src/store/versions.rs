@@ -13,7 +13,7 @@ use super::model::{Bucket, Version, check_version_id};
 use super::{Store, as_i64, invalid_argument, owner};
 
 impl Store {
-    pub(super) fn versions(&self, input: ListObjectVersionsInput) -> S3Result<ListObjectVersionsOutput> {
+    pub(super) fn versions(&self, input: &ListObjectVersionsInput) -> S3Result<ListObjectVersionsOutput> {
         let query =
             Query::new(input.prefix.as_deref(), input.delimiter.as_deref(), input.max_keys, "max-keys")?;
         let coding = Coding::new(input.encoding_type.as_ref())?;
