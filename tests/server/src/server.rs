@@ -28,12 +28,21 @@ use crate::{Builder, CompleteWhitespace};
 /// How long connections may finish what they are at when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// An S3 server on a port of this host. It stops when it is dropped.
+/// An S3 server on a port of this host. It stops at once when it is dropped.
 pub struct Server {
     shared: Arc<Shared>,
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     running: Option<Running>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Requests in progress are answered.
+    Finishing,
+    /// They are not.
+    Over,
 }
 
 enum Running {
@@ -65,23 +74,29 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let shared = Shared::new(service);
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-        Ok(Self { shared, address, stop, running: Some(Running::Task(task)) })
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let task = tokio::spawn(accept(listener, Arc::clone(&shared), phases));
+        Ok(Self { shared, address, phase, running: Some(Running::Task(task)) })
     }
 
     /// Serves in a thread of its own.
     pub(crate) fn start_in_thread(service: Service, port: u16) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", port)))?;
+        // Without the runtime: the caller may be in another one.
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let listener = {
+            let _entered = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
         let shared = Shared::new(service);
-        let (stop, stopped) = watch::channel(false);
-        let accepting = accept(listener, Arc::clone(&shared), stopped);
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let accepting = accept(listener, Arc::clone(&shared), phases);
         let thread = thread::Builder::new().name("s3-test-server".to_owned()).spawn(move || {
             runtime.block_on(accepting);
         })?;
-        Ok(Self { shared, address, stop, running: Some(Running::Thread(thread)) })
+        Ok(Self { shared, address, phase, running: Some(Running::Thread(thread)) })
     }
 
     /// `http://127.0.0.1:port`
@@ -146,18 +161,19 @@ impl Server {
 
     /// Stops it: requests in progress are answered (for 5 seconds at most), then all connections are closed.
     pub async fn shutdown(mut self) {
-        self.stop.send_replace(true);
-        if let Some(Running::Task(task)) = &mut self.running {
-            // A panic in there was already reported.
-            let _ = task.await;
-            self.running = None;
+        self.phase.send_replace(Phase::Finishing);
+        // A panic in there was already reported.
+        match self.running.take() {
+            Some(Running::Task(task)) => drop(task.await),
+            Some(Running::Thread(thread)) => drop(tokio::task::spawn_blocking(|| thread.join()).await),
+            None => {}
         }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.phase.send_replace(Phase::Over);
         match self.running.take() {
             // With the task go its connections.
             Some(Running::Task(task)) => task.abort(),
@@ -195,12 +211,12 @@ impl Drop for Open {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let (mut connections, told) = (JoinSet::new(), stopped.clone());
+async fn accept(listener: TcpListener, shared: Arc<Shared>, mut phases: watch::Receiver<Phase>) {
+    let (mut connections, told) = (JoinSet::new(), phases.clone());
     loop {
         tokio::select! {
             biased;
-            _ = stopped.wait_for(|stop| *stop) => break,
+            _ = phases.wait_for(|phase| *phase != Phase::Serving) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
@@ -210,11 +226,17 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+    let finish = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = finish => {}
+        () = tokio::time::sleep(GRACE) => {}
+        // Also when the server is gone.
+        _ = phases.wait_for(|phase| *phase == Phase::Over) => {}
+    }
     connections.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, open: Open, mut stopped: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, open: Open, mut phases: watch::Receiver<Phase>) {
     // Only costs latency when it fails.
     let _ = stream.set_nodelay(true);
     let shared = Arc::clone(&open.0);
@@ -226,7 +248,7 @@ async fn connection(stream: TcpStream, open: Open, mut stopped: watch::Receiver<
     tokio::pin!(connection);
     let stopping = tokio::select! {
         _ = connection.as_mut() => false,
-        _ = stopped.wait_for(|stop| *stop) => true,
+        _ = phases.wait_for(|phase| *phase != Phase::Serving) => true,
     };
     if stopping {
         connection.as_mut().graceful_shutdown();

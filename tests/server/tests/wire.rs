@@ -109,7 +109,13 @@ fn stops_when_dropped() {
     let address = server.address();
     let mut idle = connect(&server);
     until(|| server.open_connections() == 1);
+    server.on_request(|_| Some(Fault::Stall));
+    let mut stalled = connect(&server);
+    send(&mut stalled, "GET", "/bkt/k", "", false);
+    until(|| server.requests().len() == 1);
+    let start = Instant::now();
     drop(server);
+    assert!(start.elapsed() < Duration::from_secs(2));
     assert_eq!(receive(&mut idle), "");
     assert!(TcpStream::connect(address).is_err());
 }
@@ -124,6 +130,7 @@ async fn runs_as_a_task() {
     }
     server.shutdown().await;
     drop(idle);
+    Server::builder().start_in_thread().unwrap().shutdown().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 
     let server = Server::builder().anonymous().start().await.unwrap();
