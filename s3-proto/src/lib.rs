@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod credentials;
+pub mod endpoint;
 mod error;
 mod secret;
 mod timestamp;
+pub mod validate;
 
 pub use credentials::Credentials;
 pub use error::{Error, ErrorKind, Phase, SourceError, TransportError, TransportErrorKind};
