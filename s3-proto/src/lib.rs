@@ -4,11 +4,13 @@
 pub mod checksum;
 pub mod credentials;
 pub mod encode;
+pub mod endpoint;
 mod error;
 pub mod redact;
 mod secret;
 pub mod sign;
 mod timestamp;
+pub mod validate;
 
 pub use credentials::Credentials;
 pub use error::{Error, ErrorKind, Phase, SourceError, TransportError, TransportErrorKind};

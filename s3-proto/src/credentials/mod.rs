@@ -1,6 +1,20 @@
 //! Who signs: access keys, and where they come from.
 
+mod chain;
+mod environment;
+mod locations;
+mod profile;
+mod profile_files;
+mod settings;
+
 use std::fmt;
+
+pub use chain::default_chain;
+pub use environment::{Environment, from_environment};
+pub use locations::{FileLocations, Platform, file_locations};
+pub use profile::from_profile;
+pub use profile_files::{FileRead, ProfileFile, ProfileSet, Section};
+pub use settings::{addressing_style_from, endpoint_url_from, region_from};
 
 use crate::secret::Secret;
 use crate::timestamp::Timestamp;
@@ -95,3 +109,6 @@ impl fmt::Debug for Credentials {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

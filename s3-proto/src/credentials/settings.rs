@@ -1,0 +1,112 @@
+//! What environment and profiles say about where requests go.
+
+use super::environment::Environment;
+use super::profile_files::ProfileSet;
+use crate::endpoint::{AddressingStyle, Endpoint, Region};
+use crate::{Error, ErrorKind};
+
+/// The region: `AWS_REGION`, `AWS_DEFAULT_REGION`, or `region` of the profile.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] if the first that is set is no region, with where it is set.
+pub fn region_from(env: &Environment, profiles: &ProfileSet, profile: &str) -> Result<Option<Region>, Error> {
+    let from_variable = |name: &'static str| env.get(name).map(|value| (value, name.to_owned()));
+    let from_profile = || {
+        let profile = profiles.profile(profile)?;
+        Some((profile.get("region")?, profile.place("region").unwrap_or_default()))
+    };
+    let found =
+        from_variable("AWS_REGION").or_else(|| from_variable("AWS_DEFAULT_REGION")).or_else(from_profile);
+    found.map(|(value, place)| Region::new(value.trim()).map_err(|e| at(&place, &e))).transpose()
+}
+
+/// The endpoint for S3, in the order of the AWS SDKs
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>): `AWS_ENDPOINT_URL_S3`,
+/// `AWS_ENDPOINT_URL`, `endpoint_url` below `s3 =` in the `[services]` section that the profile names,
+/// `endpoint_url` of the profile. An endpoint that the program itself sets goes before all of them.
+///
+/// `None` also if `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS`, or in the profile
+/// `ignore_configured_endpoint_urls`, is `true`.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] if the first that is set is no endpoint, with where it is set; if the
+/// profile names a `[services]` section that does not exist; or if the flag is neither `true` nor `false`.
+pub fn endpoint_url_from(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+) -> Result<Option<Endpoint>, Error> {
+    let parse = |value: &str, place: &str| Endpoint::parse(value).map(Some).map_err(|e| at(place, &e));
+    let section = profiles.profile(profile);
+    let place = |name| section.and_then(|s| s.place(name)).unwrap_or_default();
+
+    let ignore = "ignore_configured_endpoint_urls";
+    let ignored = match env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+        Some(value) => flag(value, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")?,
+        None => section.and_then(|s| s.get(ignore)).map_or(Ok(false), |value| flag(value, &place(ignore)))?,
+    };
+    if ignored {
+        return Ok(None);
+    }
+    for variable in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
+        if let Some(value) = env.get(variable) {
+            return parse(value, variable);
+        }
+    }
+    let Some(section) = section else { return Ok(None) };
+    if let Some(name) = section.get("services") {
+        let Some(services) = profiles.services(name) else {
+            let message = format!(
+                "{}: profile '{profile}' names the services '{name}', but there is no section [services {name}]",
+                place("services"),
+                name = name.escape_debug()
+            );
+            return Err(Error::new(ErrorKind::Configuration, message));
+        };
+        if let Some(value) = services.nested("s3", "endpoint_url") {
+            return parse(value, &services.place("s3").unwrap_or_default());
+        }
+    }
+    match section.get("endpoint_url") {
+        Some(value) => parse(value, &place("endpoint_url")),
+        None => Ok(None),
+    }
+}
+
+/// The addressing style: `addressing_style` below `s3 =` in the profile
+/// (<https://docs.aws.amazon.com/cli/latest/topic/s3-config.html>).
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] if it is none of `auto`, `path` and `virtual`.
+pub fn addressing_style_from(profiles: &ProfileSet, profile: &str) -> Result<Option<AddressingStyle>, Error> {
+    let Some(section) = profiles.profile(profile) else { return Ok(None) };
+    match section.nested("s3", "addressing_style") {
+        None => Ok(None),
+        Some("auto") => Ok(Some(AddressingStyle::Auto)),
+        Some("path") => Ok(Some(AddressingStyle::Path)),
+        Some("virtual") => Ok(Some(AddressingStyle::VirtualHosted)),
+        Some(other) => {
+            let message = format!(
+                "{}: the addressing style '{}' is none of auto, path and virtual",
+                section.place("s3").unwrap_or_default(),
+                other.escape_debug()
+            );
+            Err(Error::new(ErrorKind::Configuration, message))
+        }
+    }
+}
+
+fn flag(value: &str, place: &str) -> Result<bool, Error> {
+    match value.trim() {
+        v if v.eq_ignore_ascii_case("true") => Ok(true),
+        v if v.eq_ignore_ascii_case("false") => Ok(false),
+        v => {
+            let message = format!("{place}: '{}' is neither true nor false", v.escape_debug());
+            Err(Error::new(ErrorKind::Configuration, message))
+        }
+    }
+}
+
+fn at(place: &str, error: &Error) -> Error {
+    Error::new(error.kind(), format!("{place}: {}", error.message()))
+}

@@ -1,0 +1,184 @@
+//! profiles.json: the files, where they lie, and the endpoint that they configure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use s3_proto::Error;
+use s3_proto::credentials::{
+    Environment, Platform, ProfileSet, Section, endpoint_url_from, file_locations, region_from,
+};
+use s3_proto::endpoint::{Endpoint, EndpointParams, Region, resolve};
+use serde_json::{Map, Value};
+
+/// How one case went.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed {
+        expected: String,
+        got: String,
+    },
+    /// The property of the case for which it was not run.
+    Skipped(String),
+}
+
+/// The name of each case and how it went.
+pub(crate) type Verdicts = Vec<(String, Verdict)>;
+
+/// `parser[]`: the texts of both files and the merged profiles.
+pub(crate) fn parser(cases: &Value) -> Verdicts {
+    run(cases, |case| {
+        let got = ProfileSet::parse(text(case, "config_file"), text(case, "credentials_file"));
+        if let Some(part) = case["error_containing"].as_str() {
+            return match got {
+                Err(error) if error.message().contains(part) => Verdict::Passed,
+                Err(error) => failed(part, error.message()),
+                Ok(set) => failed(part, &contents(&set)),
+            };
+        }
+        let set = match got {
+            Ok(set) => set,
+            Err(error) => return failed(&case["profiles"].to_string(), error.message()),
+        };
+        let mut sections = vec![("profiles", profiles(&set))];
+        if case["sso_sessions"].is_object() {
+            sections.push(("sso_sessions", sso_sessions(&set)));
+        }
+        for (name, got) in sections {
+            let expected = string_maps(&case[name]);
+            if expected != got {
+                return failed(&format!("{name} {expected:?}"), &format!("{got:?}"));
+            }
+        }
+        Verdict::Passed
+    })
+}
+
+/// `file_locations[]`: the environment, and the paths and the profile that follow from it.
+pub(crate) fn locations(cases: &Value) -> Verdicts {
+    run(cases, |case| {
+        let platform = match case["platform"].as_str() {
+            Some("windows") => Platform::Windows,
+            _ => Platform::Unix,
+        };
+        let found = file_locations(&environment(&case["environment"]), platform);
+        let path = |p: Option<PathBuf>| p.and_then(|p| p.to_str().map(ToOwned::to_owned));
+        let got = [
+            ("configLocation", path(found.config)),
+            ("credentialsLocation", path(found.credentials)),
+            ("profile", Some(found.profile)),
+        ];
+        for (name, got) in got {
+            match case[name].as_str() {
+                Some(expected) if got.as_deref() != Some(expected) => {
+                    return failed(&format!("{name} {expected}"), &format!("{got:?}"));
+                }
+                _ => {}
+            }
+        }
+        Verdict::Passed
+    })
+}
+
+/// `configured_endpoint_url[]`: a profile, the environment and the program's own setting, and where a request
+/// then goes.
+pub(crate) fn configured_endpoint_url(cases: &Value) -> Verdicts {
+    run(cases, |case| {
+        let service = text(case, "service");
+        if service != "s3" {
+            return Verdict::Skipped(format!("service = {service}: not S3"));
+        }
+        let expected = text(case, "endpoint_url");
+        match endpoint_of(case) {
+            Ok(got) if got == expected => Verdict::Passed,
+            Ok(got) => failed(expected, &got),
+            Err(error) => failed(expected, error.message()),
+        }
+    })
+}
+
+fn endpoint_of(case: &Value) -> Result<String, Error> {
+    let name = text(case, "profile_name");
+    let profiles = ProfileSet::parse(&config_text(case, name), "")?;
+    let env = environment(&case["env"]);
+    let endpoint = match case["client_config"]["endpoint_url"].as_str() {
+        Some(url) => Some(Endpoint::parse(url)?),
+        None => endpoint_url_from(&env, &profiles, name)?,
+    };
+    let region = region_from(&env, &profiles, name)?.unwrap_or_else(Region::us_east_1);
+    let mut params = EndpointParams::new(&region);
+    params.endpoint = endpoint.as_ref();
+    let resolved = resolve(&params)?;
+    Ok(format!("{}://{}{}", resolved.scheme, resolved.authority, resolved.base_path))
+}
+
+/// The config file that these sections would stand in.
+fn config_text(case: &Value, profile: &str) -> String {
+    let mut out = format!("[profile {profile}]\n");
+    let empty = Map::new();
+    let entries = |value: &Value| value.as_object().unwrap_or(&empty).clone();
+    for (key, value) in entries(&case["profile"]) {
+        let _ = writeln!(out, "{key} = {}", value.as_str().unwrap_or_default());
+    }
+    for (name, services) in entries(&case["services"]) {
+        let _ = writeln!(out, "[services {name}]");
+        for (service, settings) in entries(&services) {
+            let _ = writeln!(out, "{service} =");
+            for (key, value) in entries(&settings) {
+                let _ = writeln!(out, "  {key} = {}", value.as_str().unwrap_or_default());
+            }
+        }
+    }
+    out
+}
+
+type Sections = BTreeMap<String, BTreeMap<String, String>>;
+
+fn profiles(set: &ProfileSet) -> Sections {
+    set.profile_names().filter_map(|name| Some((name.to_owned(), properties(set.profile(name)?)))).collect()
+}
+
+fn sso_sessions(set: &ProfileSet) -> Sections {
+    set.sso_session_names()
+        .filter_map(|name| Some((name.to_owned(), properties(set.sso_session(name)?))))
+        .collect()
+}
+
+fn properties(section: &Section) -> BTreeMap<String, String> {
+    section.names().filter_map(|name| Some((name.to_owned(), section.raw(name)?.to_owned()))).collect()
+}
+
+fn contents(set: &ProfileSet) -> String {
+    format!("{:?}", profiles(set))
+}
+
+fn string_maps(value: &Value) -> Sections {
+    let strings = |value: &Value| -> BTreeMap<String, String> {
+        let pairs = value.as_object().into_iter().flatten();
+        pairs.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect()
+    };
+    value.as_object().into_iter().flatten().map(|(name, section)| (name.clone(), strings(section))).collect()
+}
+
+fn environment(value: &Value) -> Environment {
+    let pairs = value.as_object().into_iter().flatten();
+    pairs.map(|(name, value)| (name, value.as_str().unwrap_or_default())).collect()
+}
+
+pub(crate) fn run(cases: &Value, check: impl Fn(&Value) -> Verdict) -> Verdicts {
+    let named = |case: &Value| {
+        let names = ["name", "doc", "bucket", "label", "region", "url"];
+        let id = names.iter().find_map(|n| case[n].as_str()).unwrap_or_default();
+        (id.to_owned(), check(case))
+    };
+    cases.as_array().into_iter().flatten().map(named).collect()
+}
+
+pub(crate) fn text<'a>(case: &'a Value, name: &str) -> &'a str {
+    case[name].as_str().unwrap_or_default()
+}
+
+pub(crate) fn failed(expected: &str, got: &str) -> Verdict {
+    Verdict::Failed { expected: expected.to_owned(), got: got.to_owned() }
+}
