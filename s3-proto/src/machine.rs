@@ -1,0 +1,260 @@
+//! The contract between a state machine of this crate and whoever drives it.
+//!
+//! A driver calls [`Machine::poll`] until it says [`Step::Wait`] or [`Step::Done`], carries out the tasks
+//! that come out, and hands their outcome to [`Machine::answer`]. Nothing else passes between the two, so
+//! the same machine runs on tokio, on threads, in an event loop, and in a simulation.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::body::BodyCheck;
+use crate::credentials::Ticket;
+use crate::error::{Phase, SourceError, TransportError};
+use crate::secret::Secret;
+use crate::sign::BodyEncoder;
+use crate::{Error, Timestamp};
+
+/// A point on a clock that only goes forward, counted from an origin that the driver picks.
+///
+/// Unlike [`std::time::Instant`] it can be constructed, so that a run can be replayed exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(Duration);
+
+impl Instant {
+    /// The point this long after the driver's origin.
+    pub const fn from_origin(since: Duration) -> Self {
+        Self(since)
+    }
+
+    /// How long after the origin it is.
+    pub const fn since_origin(self) -> Duration {
+        self.0
+    }
+
+    /// This much later, or the last point there is.
+    #[must_use]
+    pub const fn saturating_add(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// What both clocks say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// For waiting and time-outs: only goes forward.
+    pub mono: Instant,
+    /// For signatures and expiry: may jump.
+    pub wall: Timestamp,
+}
+
+/// One per task, never reused: a late answer to a dead task is recognised and ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(u32);
+
+impl TaskId {
+    pub(crate) const fn new(n: u32) -> Self {
+        Self(n)
+    }
+}
+
+/// A piece of work that decides everything and touches nothing.
+pub trait Machine {
+    /// What it yields on its way: a page, a head, progress.
+    type Item: Send + 'static;
+    /// What it comes to.
+    type Output: Send + 'static;
+
+    /// What to do next. Call it until it returns [`Step::Wait`] or [`Step::Done`]; answers may be given
+    /// between any two polls.
+    fn poll(&mut self, now: Now) -> Step<Self::Item, Self::Output>;
+
+    /// Hands over the outcome of a task, or a part of it. Answers to tasks that are over are ignored.
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan;
+
+    /// Asks to stop: later polls clean up, and end with [`ErrorKind::Cancelled`](crate::ErrorKind).
+    fn cancel(&mut self, now: Now);
+}
+
+/// What a machine wants.
+#[derive(Debug)]
+#[must_use]
+pub enum Step<I, T> {
+    /// Start this task, and answer to its id.
+    Start(TaskId, Task),
+    /// Drop this task. Answers that still come are ignored.
+    Cancel(TaskId),
+    /// Something for the user. Not polling again is the back-pressure.
+    Item(I),
+    /// Nothing to do until an answer comes or, at the latest, at this point, which lies after `now`.
+    Wait(Option<Instant>),
+    /// The end. It comes once.
+    Done(Result<T, Error>),
+}
+
+/// Work for the driver.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Task {
+    /// Send this request. Answers: [`Answer::Head`], then as the [`BodyPlan`] says, or [`Answer::Failed`].
+    Http(Box<HttpTask>),
+    /// Read this file, 1 MiB at most. Answer: [`Answer::File`].
+    ReadFile(PathBuf),
+    /// Wait for credentials that another call is fetching. Answer: [`Answer::Ready`], once
+    /// [`Ticket::on_ready`] calls back.
+    AwaitCredentials(Ticket),
+}
+
+/// A request that is signed for this one attempt.
+pub struct HttpTask {
+    /// Absolute URI, all headers that S3 needs, `content-length` included if there is a body.
+    pub request: http::Request<Payload>,
+    /// Frames the bytes of a [`Payload::Source`]; `None` for the other payloads.
+    pub encoder: Option<BodyEncoder>,
+    /// How long each phase may take.
+    pub timeouts: Timeouts,
+    /// Whether to send `Expect: 100-continue` and wait for the answer before the body.
+    pub expect_continue: bool,
+}
+
+/// What the body of a request is. The core names large bodies; it does not hold them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Payload {
+    /// No body.
+    #[default]
+    Empty,
+    /// These bytes.
+    Bytes(Bytes),
+    /// As many bytes as said, from the start of the source that travels with the call.
+    Source {
+        /// The length, before any framing.
+        len: u64,
+        /// Whether the source can be read from its start again for another attempt.
+        replayable: bool,
+    },
+}
+
+impl Payload {
+    /// The length before any framing.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Source { len, .. } => *len,
+        }
+    }
+
+    /// Whether there is no byte in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How long each phase of one attempt may take; `None` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// Waiting for one of the pool's connections to come free.
+    pub pool: Option<Duration>,
+    /// Looking up the name and connecting to one of its addresses.
+    pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// From the last byte of the request to the first of the answer.
+    pub first_byte: Option<Duration>,
+    /// Between two bytes of a body, either way, while somebody reads or writes.
+    pub idle: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    /// Pool 30 s, connect 5 s, TLS 10 s, first byte 30 s, idle 30 s.
+    fn default() -> Self {
+        let seconds = |s| Some(Duration::from_secs(s));
+        Self {
+            pool: seconds(30),
+            connect: seconds(5),
+            tls: seconds(10),
+            first_byte: seconds(30),
+            idle: seconds(30),
+        }
+    }
+}
+
+/// The outcome of a task, or a part of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Answer<'a> {
+    /// Status and headers have come.
+    Head(&'a http::response::Parts),
+    /// A piece of a body under [`BodyPlan::Collect`].
+    Chunk(&'a [u8]),
+    /// The body is over; under [`BodyPlan::Deliver`] with the check that saw it pass.
+    End(Option<Box<BodyCheck>>),
+    /// The attempt failed, as far as `phase`.
+    Failed {
+        /// How far it got.
+        phase: Phase,
+        /// What failed.
+        cause: TransportError,
+    },
+    /// Reading the user's data failed.
+    SourceFailed(SourceError),
+    /// What is in the file; `None` if there is no such file, or why it could not be read.
+    File(Result<Option<Secret<Vec<u8>>>, String>),
+    /// The credentials that somebody else fetched are there, or have failed.
+    Ready,
+}
+
+/// What to do with the body that follows a head.
+#[derive(Debug)]
+#[must_use]
+pub enum BodyPlan {
+    /// Hand it to the user, each chunk through the check first.
+    Deliver {
+        /// The place of its first byte in the object.
+        offset: u64,
+        /// Counts and hashes; goes back with [`Answer::End`].
+        check: Box<BodyCheck>,
+    },
+    /// Give all of it to the machine with [`Answer::Chunk`] and [`Answer::End`].
+    Collect,
+    /// Nobody wants it: no more answers to this task. A short rest may be read so that the connection can
+    /// be used again.
+    Discard,
+}
+
+impl fmt::Debug for HttpTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTask")
+            .field("method", self.request.method())
+            .field("uri", &crate::redact::redact_uri(self.request.uri()))
+            .field("headers", &crate::redact::redact_headers(self.request.headers()))
+            .field("payload", self.request.body())
+            .field("timeouts", &self.timeouts)
+            .field("expect_continue", &self.expect_continue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Source { len, .. } => write!(f, "Source({len} bytes)"),
+        }
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
