@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
                     if text.len() + resolved.len_utf8() > MAX_TEXT {
                         return Err(self.text_too_long());
                     }
-                    text.to_mut().push(resolved);
+                    owned(&mut text).push(resolved);
                     continue;
                 }
                 Event::Comment(_) | Event::PI(_) => continue,
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
             if text.is_empty() {
                 text = piece;
             } else {
-                text.to_mut().push_str(&piece);
+                owned(&mut text).push_str(&piece);
             }
         }
     }
@@ -402,6 +402,17 @@ impl fmt::Debug for Reader<'_> {
             .field("position", &self.xml.buffer_position())
             .finish_non_exhaustive()
     }
+}
+
+/// The text to add to, with room for an ETag in its two `&quot;` so that it is allocated once.
+fn owned<'t>(text: &'t mut Cow<'_, str>) -> &'t mut String {
+    const ROOM: usize = 40;
+    if let Cow::Borrowed(borrowed) = *text {
+        let mut string = String::with_capacity(borrowed.len() + ROOM);
+        string.push_str(borrowed);
+        *text = Cow::Owned(string);
+    }
+    text.to_mut()
 }
 
 /// The local name of the root element, if the body looks like XML up to there.

@@ -336,7 +336,7 @@ proptest! {
         prop_assert_eq!(xml.child().unwrap(), None);
         xml.end().unwrap();
         for cut in 0..body.len() {
-            prop_assert!(self::read(&body[..cut]).is_err());
+            prop_assert!(read(&body[..cut]).is_err());
         }
     }
 
