@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::call::{Call, PresignCall};
 use crate::machine::{Machine, Payload};
 use crate::ops::Operation;
-use crate::pages::{Pages, Paginated};
+use crate::pages::{Entries, Pages, Paginated};
 use crate::session::Session;
 use crate::sign::Presigned;
 use crate::{Error, ErrorKind};
@@ -167,6 +167,10 @@ impl Reply for Streamed {
     }
 }
 
+/// What operation `O` yields on driver `D`: its output, with the body beside it if that is streamed.
+pub type Answered<O, D> =
+    <<O as Operation>::Reply as Reply>::Of<<O as Operation>::Output, <D as Driver>::Body>;
+
 /// An operation on its way: set what you like, then [`send`](Request::send) or `.await` it.
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request<O, D: Driver> {
@@ -181,7 +185,7 @@ impl<O: Operation, D: Driver> Request<O, D> {
     ///
     /// # Errors
     /// Whatever [`Error`] describes; what can be known to be wrong is refused before anything is sent.
-    pub fn send(self) -> D::Sent<<O::Reply as Reply>::Of<O::Output, D::Body>> {
+    pub fn send(self) -> D::Sent<Answered<O, D>> {
         O::Reply::start(&self.driver, self.op, self.source)
     }
 
@@ -198,15 +202,19 @@ impl<O: Paginated, D: Driver> Request<O, D> {
     pub fn pages(self) -> D::Items<O::Output> {
         self.driver.items(Pages::new(self.driver.session().clone(), self.op))
     }
+
+    /// Asks for page after page, and yields their entries one by one.
+    pub fn entries(self) -> D::Items<O::Entry> {
+        self.driver.items(Entries::new(self.driver.session().clone(), self.op))
+    }
 }
 
 impl<O: Operation, D: Driver> IntoFuture for Request<O, D>
 where
-    D::Sent<<O::Reply as Reply>::Of<O::Output, D::Body>>:
-        Future<Output = Result<<O::Reply as Reply>::Of<O::Output, D::Body>, Error>>,
+    D::Sent<Answered<O, D>>: Future<Output = Result<Answered<O, D>, Error>>,
 {
-    type Output = Result<<O::Reply as Reply>::Of<O::Output, D::Body>, Error>;
-    type IntoFuture = D::Sent<<O::Reply as Reply>::Of<O::Output, D::Body>>;
+    type Output = Result<Answered<O, D>, Error>;
+    type IntoFuture = D::Sent<Answered<O, D>>;
 
     fn into_future(self) -> Self::IntoFuture {
         self.send()

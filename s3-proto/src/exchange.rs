@@ -324,7 +324,7 @@ impl Exchange {
                 return BodyPlan::Collect;
             }
             (State::Collecting(attempt, head, body), Answer::End(_)) => {
-                self.collected(now, &attempt, head, body)
+                self.collected(now, &attempt, head, body);
             }
             (State::Head(_, _) | State::Streaming(_), Answer::End(Some(check))) => {
                 self.state = match check.finish() {
@@ -422,8 +422,18 @@ impl Exchange {
             return self.repeat_or_fail(now, error, false, Some(&head.headers));
         }
         // CompleteMultipartUpload, CopyObject and UploadPartCopy send 200 before they know how it ends.
-        let failed_late = head.status.is_success() && xml::root_name(&body) == Some("Error");
+        // An object's content is the user's own, whatever it looks like.
+        let failed_late =
+            head.status.is_success() && !self.draft.wants_checksum && xml::root_name(&body) == Some("Error");
         if head.status.is_success() && !failed_late {
+            if self.draft.wants_checksum
+                && let Err(error) = self.delivery(&head).and_then(|(_, mut check)| {
+                    check.update(&body)?;
+                    check.finish()
+                })
+            {
+                return self.repeat_or_fail(now, error.with_status(head.status), false, None);
+            }
             self.state = self.succeed(Outcome::Reply(head, Bytes::from(body)));
             return;
         }
@@ -450,13 +460,13 @@ impl Exchange {
                 self.session.remember_region(bucket, region.clone());
             }
             self.region = region;
-            return self.again_or_fail(error);
+            return self.again_or_fail(&error);
         }
         if error.kind() == ErrorKind::ExpiredToken && self.rejected.is_none() && attempt.generation.is_some()
         {
             tracing::debug!(operation = self.operation, "credentials expired, fetching new ones");
             self.rejected = attempt.generation;
-            return self.again_or_fail(error);
+            return self.again_or_fail(&error);
         }
         if error.kind() == ErrorKind::RequestTimeTooSkewed
             && !self.clock_corrected
@@ -465,7 +475,7 @@ impl Exchange {
             tracing::warn!(operation = self.operation, service = %service, here = %now.wall, "the clock is off, corrected by the service's");
             self.clock_corrected = true;
             self.session.set_service_time(now, service);
-            return self.again_or_fail(error);
+            return self.again_or_fail(&error);
         }
         self.repeat_or_fail(now, error, false, Some(&head.headers));
     }
@@ -479,9 +489,9 @@ impl Exchange {
     }
 
     /// Sends the request again at once, unless its body is gone.
-    fn again_or_fail(&mut self, error: Error) {
+    fn again_or_fail(&mut self, error: &Error) {
         self.state = match self.draft.payload {
-            Payload::Source { replayable: false, .. } => State::Failed(gone(&error)),
+            Payload::Source { replayable: false, .. } => State::Failed(gone(error)),
             _ => State::Ready,
         };
     }

@@ -1,4 +1,65 @@
-//! The sans-IO core.
+//! S3 without I/O: every operation, signature and decision of a client as state machines that somebody else
+//! drives.
+//!
+//! Most programs want a driver: `s3-tokio` for async programs on tokio. Use this crate itself to put S3 into
+//! an event loop of your own, or to write a driver.
+//!
+//! - [`ops`]: the operations, as plain data; [`client`] is the fluent form that all drivers share.
+//! - [`Machine`], [`Step`], [`Task`], [`Answer`], [`BodyPlan`]: the contract between a machine and its driver.
+//! - [`Call`], [`call::Stream`], [`Pages`]: one operation, one with a streamed body, all pages of a list.
+//! - [`Session`] and [`Config`]: what the calls of a client share.
+//! - [`sign`], [`credentials`], [`endpoint`], [`checksum`], [`xml`]: the parts, usable by themselves.
+//!
+//! # Driving a machine by hand
+//!
+//! Poll until the machine waits or is done; carry out what it asks for; answer. Here the network is a
+//! function that knows one answer:
+//!
+//! ```
+//! use std::time::Duration;
+//! use s3_proto::ops::ListObjectsV2;
+//! use s3_proto::{
+//!     Answer, BodyPlan, Call, Config, Credentials, Instant, Machine, Now, Session, Step, Task, Timestamp,
+//! };
+//!
+//! const PAGE: &[u8] = b"<ListBucketResult><IsTruncated>false</IsTruncated>\
+//!     <Contents><Key>photo.jpg</Key><Size>1024</Size></Contents></ListBucketResult>";
+//!
+//! let config = Config::new("eu-central-1")?.with_credentials(Credentials::new("AKIDEXAMPLE", "secret")?);
+//! let mut machine = Call::new(Session::new(config), ListObjectsV2::new("my-bucket"));
+//! // A real driver reads both clocks.
+//! let now = Now { mono: Instant::from_origin(Duration::ZERO), wall: Timestamp::UNIX_EPOCH };
+//!
+//! let page = loop {
+//!     match machine.poll(now) {
+//!         Step::Start(id, Task::Http(task)) => {
+//!             // A real driver sends `task.request` and waits for the answer.
+//!             assert_eq!(task.request.uri().host(), Some("my-bucket.s3.eu-central-1.amazonaws.com"));
+//!             assert!(task.request.headers().contains_key("authorization"));
+//!             let (head, ()) = http::Response::new(()).into_parts();
+//!             if let BodyPlan::Collect = machine.answer(now, id, Answer::Head(&head)) {
+//!                 let _ = machine.answer(now, id, Answer::Chunk(PAGE));
+//!                 let _ = machine.answer(now, id, Answer::End(None));
+//!             }
+//!         }
+//!         Step::Done(result) => break result?,
+//!         Step::Wait(until) => unreachable!("nothing is under way: sleep until {until:?}"),
+//!         step => unreachable!("not asked for here: {step:?}"),
+//!     }
+//! };
+//! assert_eq!(page.contents[0].key, "photo.jpg");
+//! # Ok::<(), s3_proto::Error>(())
+//! ```
+//!
+//! # What it never does
+//!
+//! It opens no socket or file, reads no clock and no environment, starts no thread, and has no randomness
+//! but the seed in [`Config`]: the same inputs give the same outputs. Nothing that a server sends can make
+//! it panic or hold memory without a bound.
+//!
+//! # Features
+//!
+//! - `json`: `get_object_json` and `put_object_json`, by serde.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -21,6 +82,7 @@ pub mod redact;
 mod retry;
 mod secret;
 mod session;
+mod shortcuts;
 pub mod sign;
 mod timestamp;
 pub mod validate;

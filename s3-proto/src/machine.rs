@@ -113,6 +113,19 @@ pub enum Step<I, T> {
     Done(Result<T, Error>),
 }
 
+impl<I, T> Step<I, T> {
+    /// The same step with another end, for a machine around another.
+    pub fn map_done<U>(self, f: impl FnOnce(Result<T, Error>) -> Result<U, Error>) -> Step<I, U> {
+        match self {
+            Self::Start(id, task) => Step::Start(id, task),
+            Self::Cancel(id) => Step::Cancel(id),
+            Self::Item(item) => Step::Item(item),
+            Self::Wait(until) => Step::Wait(until),
+            Self::Done(result) => Step::Done(f(result)),
+        }
+    }
+}
+
 /// Work for the driver.
 #[derive(Debug)]
 #[non_exhaustive]

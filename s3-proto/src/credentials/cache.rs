@@ -96,7 +96,9 @@ impl Drop for Lease {
             fetch.outcome = Some(self.outcome.clone());
             std::mem::take(&mut fetch.waiting)
         };
-        waiting.into_iter().for_each(|wake| wake());
+        for wake in waiting {
+            wake();
+        }
     }
 }
 

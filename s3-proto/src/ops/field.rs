@@ -450,10 +450,16 @@ impl<T: Element> Slot for Vec<T> {
     }
     fn put(&self, name: &'static str, writer: &mut Writer) {
         match name.split_once('/') {
-            None => self.iter().for_each(|entry| entry.write(name, writer)),
+            None => {
+                for entry in self {
+                    entry.write(name, writer);
+                }
+            }
             Some((outer, inner)) => {
                 writer.open(outer);
-                self.iter().for_each(|entry| entry.write(inner, writer));
+                for entry in self {
+                    entry.write(inner, writer);
+                }
                 writer.close();
             }
         }

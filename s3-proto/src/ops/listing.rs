@@ -1,5 +1,6 @@
 //! Lists of objects and versions.
 
+#[allow(clippy::wildcard_imports)]
 use super::types::*;
 use super::{Description, Draft, Operation};
 use crate::Error;

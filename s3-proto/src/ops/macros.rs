@@ -149,7 +149,7 @@ macro_rules! operation {
 
         impl $name {
             /// With what is required; the other members can be set afterwards.
-            #[allow(clippy::too_many_arguments)]
+            #[allow(clippy::too_many_arguments, clippy::new_without_default)]
             pub fn new(
                 $($part: impl Into<String>,)*
                 $($($($rh: impl Into<$rht>,)*)?)?

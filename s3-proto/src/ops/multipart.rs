@@ -2,6 +2,7 @@
 
 use super::field::IsoTimestamp;
 use super::listing::{decode, url_encode_keys};
+#[allow(clippy::wildcard_imports)]
 use super::types::*;
 use super::{Description, Draft};
 use crate::checksum::{Checksum, ChecksumAlgorithm};

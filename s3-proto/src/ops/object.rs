@@ -1,6 +1,7 @@
 //! Objects: put, get, head, copy, delete.
 
 use super::field::{HttpDate, IsoTimestamp};
+#[allow(clippy::wildcard_imports)]
 use super::types::*;
 use super::{Description, Draft};
 use crate::checksum::{Checksum, ChecksumAlgorithm};

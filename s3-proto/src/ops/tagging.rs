@@ -1,5 +1,6 @@
 //! Tags of objects and buckets.
 
+#[allow(clippy::wildcard_imports)]
 use super::types::*;
 use super::{Description, Draft};
 use crate::Error;

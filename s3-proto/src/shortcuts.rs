@@ -1,0 +1,172 @@
+//! Short ways for what programs do every day, the same in every driver.
+
+use crate::call::Call;
+use crate::client::{Client, Driver, Request};
+use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
+use crate::ops::{GetObject, HeadObject, ListObjectsV2, Object, Operation};
+use crate::session::Session;
+use crate::{Error, ErrorKind, Phase};
+
+impl<D: Driver> Client<D> {
+    /// Whether there is an object under this key.
+    ///
+    /// Without the right to list the bucket, S3 answers 403 for a missing object: that is an error here, and
+    /// not "no".
+    pub fn object_exists(&self, bucket: impl Into<String>, key: impl Into<String>) -> D::Sent<bool> {
+        let call = Call::new(self.session().clone(), HeadObject::new(bucket, key));
+        self.driver().run(Exists(call), None)
+    }
+
+    /// The content of an object as text, up to `max_response` of the configuration.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MalformedResponse`] if it is not UTF-8 or too long.
+    pub fn get_object_string(&self, bucket: impl Into<String>, key: impl Into<String>) -> D::Sent<String> {
+        self.driver().run(Text(GetWhole::new(self.session().clone(), bucket.into(), key.into())), None)
+    }
+
+    /// All objects of a bucket, one by one; the pages are asked for as they are needed.
+    pub fn list_all_objects(&self, bucket: impl Into<String>) -> D::Items<Object> {
+        self.list_objects_v2(bucket).entries()
+    }
+
+    /// The content of an object, read as JSON.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MalformedResponse`] if it is not JSON of this shape.
+    #[cfg(feature = "json")]
+    pub fn get_object_json<T>(&self, bucket: impl Into<String>, key: impl Into<String>) -> D::Sent<T>
+    where
+        T: serde::de::DeserializeOwned + Send + 'static,
+    {
+        let whole = GetWhole::new(self.session().clone(), bucket.into(), key.into());
+        self.driver().run(Json { whole, shape: std::marker::PhantomData }, None)
+    }
+
+    /// Stores a value as JSON, with the content type `application/json`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if the value cannot be written as JSON.
+    #[cfg(feature = "json")]
+    pub fn put_object_json<T: serde::Serialize>(
+        &self,
+        bucket: impl Into<String>,
+        key: impl Into<String>,
+        value: &T,
+    ) -> Result<Request<crate::ops::PutObject, D>, Error> {
+        let json = serde_json::to_vec(value)
+            .map_err(|e| Error::invalid_input("the value cannot be written as JSON").with_source(e))?;
+        Ok(self.put_object(bucket, key, json).content_type("application/json"))
+    }
+}
+
+impl<D: Driver> Request<ListObjectsV2, D> {
+    /// All objects of all pages, one by one.
+    pub fn all_objects(self) -> D::Items<Object> {
+        self.entries()
+    }
+}
+
+/// Turns "not found" into "no".
+struct Exists(Call<HeadObject>);
+
+impl Machine for Exists {
+    type Item = ();
+    type Output = bool;
+
+    fn poll(&mut self, now: Now) -> Step<(), bool> {
+        self.0.poll(now).map_done(|result| match result {
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NoSuchKey) => Ok(false),
+            Err(e) => Err(e),
+        })
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.0.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, now: Now) {
+        self.0.cancel(now);
+    }
+}
+
+/// GetObject for small objects: collected, so that a body that breaks off is asked for again.
+#[derive(Clone, Debug)]
+struct GetSmall(GetObject);
+
+impl Operation for GetSmall {
+    type Output = Vec<u8>;
+    type Reply = crate::client::Whole;
+    const NAME: &'static str = GetObject::NAME;
+
+    fn request(&self) -> Result<crate::ops::Draft, Error> {
+        self.0.request()
+    }
+
+    fn response(&self, head: &http::response::Parts, body: &[u8]) -> Result<Vec<u8>, Error> {
+        // Reading the members refuses headers that make no sense.
+        self.0.response(head, &[])?;
+        Ok(body.to_vec())
+    }
+}
+
+struct GetWhole(Call<GetSmall>);
+
+impl GetWhole {
+    fn new(session: Session, bucket: String, key: String) -> Self {
+        Self(Call::new(session, GetSmall(GetObject::new(bucket, key))))
+    }
+}
+
+struct Text(GetWhole);
+
+impl Machine for Text {
+    type Item = ();
+    type Output = String;
+
+    fn poll(&mut self, now: Now) -> Step<(), String> {
+        self.0.0.poll(now).map_done(|bytes| {
+            String::from_utf8(bytes?).map_err(|e| not_as_expected("the object is not UTF-8 text", e))
+        })
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.0.0.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, now: Now) {
+        self.0.0.cancel(now);
+    }
+}
+
+#[cfg(feature = "json")]
+struct Json<T> {
+    whole: GetWhole,
+    shape: std::marker::PhantomData<fn() -> T>,
+}
+
+#[cfg(feature = "json")]
+impl<T: serde::de::DeserializeOwned + Send + 'static> Machine for Json<T> {
+    type Item = ();
+    type Output = T;
+
+    fn poll(&mut self, now: Now) -> Step<(), T> {
+        self.whole.0.poll(now).map_done(|bytes| {
+            serde_json::from_slice(&bytes?)
+                .map_err(|e| not_as_expected("the object is not JSON of the shape that was asked for", e))
+        })
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.whole.0.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, now: Now) {
+        self.whole.0.cancel(now);
+    }
+}
+
+fn not_as_expected(message: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Parse).with_source(source)
+}
