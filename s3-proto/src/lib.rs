@@ -11,6 +11,7 @@ mod secret;
 pub mod sign;
 mod timestamp;
 pub mod validate;
+pub mod xml;
 
 pub use credentials::Credentials;
 pub use error::{Error, ErrorKind, Phase, SourceError, TransportError, TransportErrorKind};

@@ -97,9 +97,8 @@ pub(crate) fn kind_of_status(status: StatusCode) -> ErrorKind {
         412 => ErrorKind::PreconditionFailed,
         413 => ErrorKind::EntityTooLarge,
         416 => ErrorKind::InvalidRange,
-        429 => ErrorKind::SlowDown,
+        429 | 503 => ErrorKind::SlowDown,
         501 => ErrorKind::NotImplemented,
-        503 => ErrorKind::SlowDown,
         500..=599 => ErrorKind::ServiceUnavailable,
         _ => ErrorKind::Service,
     }

@@ -1,0 +1,515 @@
+//! The pull reader.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use quick_xml::errors::{IllFormedError, SyntaxError};
+use quick_xml::events::{BytesStart, Event};
+
+use crate::error::{Error, ErrorKind};
+
+/// How many elements may be open at once, the root among them.
+pub const MAX_DEPTH: usize = 32;
+
+/// How many bytes the text of one element may have.
+pub const MAX_TEXT: usize = 1024 * 1024;
+
+/// How many bytes the name of an element may have.
+pub const MAX_NAME: usize = 256;
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+const MALFORMED: &str = "malformed XML";
+const TRUNCATED: &str = "truncated XML";
+
+/// A pull parser over one body.
+///
+/// After [`root`](Self::root), ask for [`child`](Self::child) elements. Each that is returned has been entered and
+/// must be finished before its next sibling: by [`text`](Self::text), by [`skip`](Self::skip), or by asking for its
+/// own children until there are no more. After an error every further call gives the same error.
+///
+/// Line ends and control characters in text are given as they arrived, since keys may have them.
+pub struct Reader<'a> {
+    xml: quick_xml::Reader<&'a [u8]>,
+    /// What `xml` reads: the body without byte order mark and leading white space.
+    body: &'a [u8],
+    /// How much was taken off the front of the body.
+    base: usize,
+    /// Local names of the open elements.
+    open: Vec<&'a str>,
+    /// The innermost open element is `<self-closing/>`: it has neither content nor an end tag to come.
+    empty: bool,
+    started: bool,
+    namespace_missing: bool,
+    url_decoding: bool,
+    failed: Option<Error>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of this body. A byte order mark and white space in front are read over.
+    pub fn new(body: &'a [u8]) -> Self {
+        let rest = trim_front(body);
+        Self {
+            xml: quick_xml::Reader::from_reader(rest),
+            body: rest,
+            base: body.len() - rest.len(),
+            open: Vec::with_capacity(8),
+            empty: false,
+            started: false,
+            namespace_missing: false,
+            url_decoding: false,
+            failed: None,
+        }
+    }
+
+    /// Sets whether [`text_url`](Self::text_url) decodes; see [`set_url_decoding`](Self::set_url_decoding).
+    pub fn with_url_decoding(mut self, on: bool) -> Self {
+        self.url_decoding = on;
+        self
+    }
+
+    /// Sets whether [`text_url`](Self::text_url) decodes: a list that was made with `encoding-type=url`.
+    pub fn set_url_decoding(&mut self, on: bool) {
+        self.url_decoding = on;
+    }
+
+    /// Whether [`text_url`](Self::text_url) decodes. Off unless set.
+    pub fn url_decoding(&self) -> bool {
+        self.url_decoding
+    }
+
+    /// Whether the root element declares no name space. Some stores leave it out; it is noted here, not refused.
+    pub fn namespace_missing(&self) -> bool {
+        self.namespace_missing
+    }
+
+    /// The open elements from the root on, such as `ListBucketResult/Contents/Key`.
+    pub fn path(&self) -> String {
+        self.open.join("/")
+    }
+
+    /// Enters the root element and returns its name. The first call on a reader.
+    pub fn root(&mut self) -> Result<&'a str, Error> {
+        self.check()?;
+        if self.started {
+            return Err(self.fail(MALFORMED, "the root element was already read"));
+        }
+        let mut declared = false;
+        loop {
+            match self.next()? {
+                Event::Start(start) => return self.enter_root(&start, false),
+                Event::Empty(start) => return self.enter_root(&start, true),
+                Event::Text(text) if is_blank(&text) => {}
+                Event::Decl(_) if !declared => declared = true,
+                Event::Comment(_) | Event::PI(_) => {}
+                Event::Eof => return Err(self.fail(TRUNCATED, "expected a root element, found the end")),
+                other => return Err(self.unexpected(&other, "expected a root element")),
+            }
+        }
+    }
+
+    /// Enters the next child of the current element and returns its name, or leaves the current element and returns
+    /// `None` if there are no more. Text between children is ignored.
+    pub fn child(&mut self) -> Result<Option<&'a str>, Error> {
+        self.check()?;
+        if self.open.is_empty() {
+            if self.started {
+                return Ok(None);
+            }
+            return Err(self.fail(MALFORMED, "the root element must be read before its children"));
+        }
+        if self.empty {
+            self.leave();
+            return Ok(None);
+        }
+        loop {
+            match self.next()? {
+                Event::Start(start) => return self.enter(&start, false).map(Some),
+                Event::Empty(start) => return self.enter(&start, true).map(Some),
+                Event::End(_) => {
+                    self.leave();
+                    return Ok(None);
+                }
+                Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::PI(_) => {}
+                Event::GeneralRef(reference) => {
+                    self.resolve(&reference)?;
+                }
+                other => return Err(self.unexpected(&other, "expected a child element or the end tag")),
+            }
+        }
+    }
+
+    /// The text of the element just entered, read to its end tag: references and CDATA sections are resolved, and
+    /// white space is kept. A child element inside is an error.
+    ///
+    /// Borrows from the body unless the text is in more than one piece or has references.
+    pub fn text(&mut self) -> Result<Cow<'a, str>, Error> {
+        const EXPECTED: &str = "expected text and then the end tag";
+        self.check_inside()?;
+        if self.empty {
+            self.leave();
+            return Ok(Cow::Borrowed(""));
+        }
+        let mut text = Cow::Borrowed("");
+        loop {
+            let piece = match self.next()? {
+                Event::End(_) => {
+                    self.leave();
+                    return Ok(text);
+                }
+                Event::Text(piece) => piece.into_inner(),
+                Event::CData(piece) => piece.into_inner(),
+                Event::GeneralRef(reference) => {
+                    let resolved = self.resolve(&reference)?;
+                    if text.len() + resolved.len_utf8() > MAX_TEXT {
+                        return Err(self.text_too_long());
+                    }
+                    owned(&mut text).push(resolved);
+                    continue;
+                }
+                Event::Comment(_) | Event::PI(_) => continue,
+                other => return Err(self.unexpected(&other, EXPECTED)),
+            };
+            if text.len() + piece.len() > MAX_TEXT {
+                return Err(self.text_too_long());
+            }
+            if text.is_empty() {
+                text = piece;
+            } else {
+                owned(&mut text).push_str(&piece);
+            }
+        }
+    }
+
+    /// [`text`](Self::text), with `%XX` and `+` decoded if [`url_decoding`](Self::url_decoding) is on: for the
+    /// members of a list that `encoding-type=url` is about (keys, prefixes, delimiter, markers).
+    pub fn text_url(&mut self) -> Result<Cow<'a, str>, Error> {
+        let text = self.text()?;
+        if !self.url_decoding || !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+            return Ok(text);
+        }
+        match decode_url(&text) {
+            Some(decoded) => Ok(Cow::Owned(decoded)),
+            None => Err(self.fail(MALFORMED, "expected URL-encoded UTF-8 in the text just read")),
+        }
+    }
+
+    /// Skips the element just entered with all that is inside.
+    pub fn skip(&mut self) -> Result<(), Error> {
+        self.check_inside()?;
+        if self.empty {
+            self.leave();
+            return Ok(());
+        }
+        let outside = self.open.len() - 1;
+        while self.open.len() > outside {
+            match self.next()? {
+                Event::Start(start) => {
+                    self.enter(&start, false)?;
+                }
+                Event::Empty(start) => {
+                    self.enter(&start, true)?;
+                    self.leave();
+                }
+                Event::End(_) => self.leave(),
+                Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::PI(_) => {}
+                Event::GeneralRef(reference) => {
+                    self.resolve(&reference)?;
+                }
+                other => return Err(self.unexpected(&other, "expected the end tag")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks, after the root element was left, that nothing but white space, comments and processing instructions
+    /// follows.
+    pub fn end(&mut self) -> Result<(), Error> {
+        const EXPECTED: &str = "expected nothing after the root element";
+        self.check()?;
+        if !self.started || !self.open.is_empty() {
+            return Err(self.fail(MALFORMED, "the root element was not read to its end"));
+        }
+        loop {
+            match self.next()? {
+                Event::Eof => return Ok(()),
+                Event::Text(text) if is_blank(&text) => {}
+                Event::Comment(_) | Event::PI(_) => {}
+                other => return Err(self.unexpected(&other, EXPECTED)),
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match &self.failed {
+            None => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
+    }
+
+    fn check_inside(&mut self) -> Result<(), Error> {
+        self.check()?;
+        if self.open.is_empty() {
+            return Err(self.fail(MALFORMED, "no element is open to read from"));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<Event<'a>, Error> {
+        match self.xml.read_event() {
+            Ok(event) => Ok(event),
+            Err(error) => Err(self.syntax(&error)),
+        }
+    }
+
+    fn enter_root(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<&'a str, Error> {
+        self.started = true;
+        let name = self.enter(start, empty)?;
+        self.namespace_missing = !start.attributes().flatten().any(|attribute| {
+            let key = attribute.key.0;
+            key == "xmlns" || key.starts_with("xmlns:")
+        });
+        Ok(name)
+    }
+
+    fn enter(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<&'a str, Error> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(self.fail(MALFORMED, format_args!("expected at most {MAX_DEPTH} nested elements")));
+        }
+        // The event owns up to its own life only, so the name is taken from the body: the tag ends where the
+        // reader stands.
+        let name = start.name().0.len();
+        let name = usize::try_from(self.xml.buffer_position())
+            .ok()
+            .and_then(|position| position.checked_sub(start.len() + if empty { 2 } else { 1 }))
+            .and_then(|from| self.body.get(from..from + name))
+            .and_then(local_name);
+        let Some(name) = name else {
+            return Err(self.fail(MALFORMED, "expected an element with a name that XML allows"));
+        };
+        if start.len() > start.name().0.len() {
+            self.attributes(start)?;
+        }
+        self.open.push(name);
+        self.empty = empty;
+        Ok(name)
+    }
+
+    fn attributes(&mut self, start: &BytesStart<'_>) -> Result<(), Error> {
+        for attribute in start.attributes() {
+            match attribute {
+                Ok(attribute) if valid_name(attribute.key.0.as_bytes()) && !attribute.value.contains('<') => {
+                }
+                Ok(_) => return Err(self.fail(MALFORMED, "expected well-formed attributes")),
+                Err(error) => {
+                    return Err(
+                        self.fail(MALFORMED, format_args!("expected well-formed attributes: {error}"))
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn leave(&mut self) {
+        self.open.pop();
+        self.empty = false;
+    }
+
+    fn resolve(&mut self, reference: &str) -> Result<char, Error> {
+        let resolved = match reference {
+            "amp" => Some('&'),
+            "lt" => Some('<'),
+            "gt" => Some('>'),
+            "quot" => Some('"'),
+            "apos" => Some('\''),
+            _ => reference.strip_prefix('#').and_then(numeric),
+        };
+        resolved.ok_or_else(|| self.fail(MALFORMED, "expected a predefined entity or a numeric reference"))
+    }
+
+    #[cold]
+    fn text_too_long(&mut self) -> Error {
+        self.fail(MALFORMED, format_args!("expected at most {MAX_TEXT} bytes of text"))
+    }
+
+    #[cold]
+    fn unexpected(&mut self, event: &Event<'_>, expected: &str) -> Error {
+        let found = match event {
+            Event::Eof => return self.fail(TRUNCATED, format_args!("{expected}, found the end")),
+            Event::DocType(_) => return self.fail(MALFORMED, "DOCTYPE is not allowed"),
+            Event::Start(_) | Event::Empty(_) => "an element",
+            Event::End(_) => "an end tag",
+            Event::Text(_) | Event::CData(_) => "text",
+            Event::GeneralRef(_) => "a reference",
+            Event::Decl(_) => "an XML declaration",
+            Event::Comment(_) => "a comment",
+            Event::PI(_) => "a processing instruction",
+        };
+        self.fail(MALFORMED, format_args!("{expected}, found {found}"))
+    }
+
+    /// Says what the parser below found, without names that the server chose: those have no bound.
+    #[cold]
+    fn syntax(&mut self, error: &quick_xml::Error) -> Error {
+        let at = self.xml.error_position();
+        match error {
+            quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => {
+                self.fail_at(at, MALFORMED, "expected a comment or CDATA after \"<!\"")
+            }
+            quick_xml::Error::Syntax(error) => self.fail_at(at, TRUNCATED, error),
+            quick_xml::Error::IllFormed(IllFormedError::MismatchedEndTag { .. }) => {
+                let name = self.open.last().copied().unwrap_or_default();
+                self.fail_at(at, MALFORMED, format_args!("expected the end tag of {name}, found another"))
+            }
+            quick_xml::Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => {
+                self.fail_at(at, MALFORMED, "expected no end tag, as no element is open")
+            }
+            quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
+                self.fail_at(at, MALFORMED, "expected a reference that ends with \";\"")
+            }
+            quick_xml::Error::IllFormed(IllFormedError::MissingDoctypeName) => {
+                self.fail_at(at, MALFORMED, "DOCTYPE is not allowed")
+            }
+            quick_xml::Error::Encoding(error) => {
+                self.fail(MALFORMED, format_args!("expected UTF-8: {error}"))
+            }
+            _ => self.fail(MALFORMED, "expected well-formed XML"),
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, what: &str, detail: impl fmt::Display) -> Error {
+        self.fail_at(self.xml.buffer_position(), what, detail)
+    }
+
+    #[cold]
+    fn fail_at(&mut self, position: u64, what: &str, detail: impl fmt::Display) -> Error {
+        let position = position.saturating_add(self.base as u64);
+        let place = if self.open.is_empty() { String::new() } else { format!(" in {}", self.path()) };
+        let error =
+            Error::new(ErrorKind::MalformedResponse, format!("{what} at byte {position}{place}: {detail}"));
+        self.failed = Some(error.clone());
+        error
+    }
+}
+
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("path", &self.path())
+            .field("position", &self.xml.buffer_position())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text to add to, with room for an ETag in its two `&quot;` so that it is allocated once.
+fn owned<'t>(text: &'t mut Cow<'_, str>) -> &'t mut String {
+    const ROOM: usize = 40;
+    if let Cow::Borrowed(borrowed) = *text {
+        let mut string = String::with_capacity(borrowed.len() + ROOM);
+        string.push_str(borrowed);
+        *text = Cow::Owned(string);
+    }
+    text.to_mut()
+}
+
+/// The local name of the root element, if the body looks like XML up to there.
+///
+/// A cheap look at the front of the body that reads over a byte order mark, white space, declaration, comments and
+/// processing instructions. It says nothing about the rest of the body.
+pub fn root_name(body: &[u8]) -> Option<&str> {
+    let mut rest = trim_front(body);
+    loop {
+        let tag = rest.strip_prefix(b"<")?;
+        let (inside, end): (&[u8], &[u8]) = match tag.first()? {
+            b'?' => (tag.get(1..)?, b"?>"),
+            b'!' => (tag.strip_prefix(b"!--")?, b"-->"),
+            _ => {
+                let length = tag
+                    .iter()
+                    .take(MAX_NAME + 1)
+                    .position(|byte| is_space(*byte) || matches!(byte, b'/' | b'>'))?;
+                return local_name(tag.get(..length)?);
+            }
+        };
+        let length = inside.windows(end.len()).position(|window| window == end)?;
+        rest = inside.get(length + end.len()..)?.trim_ascii_start();
+    }
+}
+
+fn trim_front(body: &[u8]) -> &[u8] {
+    let mut rest = body.trim_ascii_start();
+    while let Some(after) = rest.strip_prefix(BOM) {
+        rest = after.trim_ascii_start();
+    }
+    rest
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn is_blank(text: &str) -> bool {
+    text.bytes().all(is_space)
+}
+
+/// Bytes beyond ASCII are all let through: what S3 calls its elements is ASCII, and the rest is skipped.
+const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':') || byte >= 0x80
+}
+
+fn valid_name(name: &[u8]) -> bool {
+    name.len() <= MAX_NAME
+        && name.iter().all(|byte| is_name_byte(*byte))
+        && matches!(name.first(), Some(first) if !matches!(first, b'0'..=b'9' | b'-' | b'.' | b':'))
+}
+
+/// What follows the prefix of a qualified name.
+fn local_name(name: &[u8]) -> Option<&str> {
+    if !valid_name(name) {
+        return None;
+    }
+    let local = match name.iter().position(|byte| *byte == b':') {
+        None => name,
+        Some(colon) => name.get(colon + 1..).filter(|local| valid_name(local))?,
+    };
+    std::str::from_utf8(local).ok()
+}
+
+/// The character that `&#...;` stands for. Those that XML 1.0 does not allow are let through: keys may have them.
+fn numeric(digits: &str) -> Option<char> {
+    let (digits, radix) = match digits.strip_prefix('x') {
+        Some(digits) => (digits, 16),
+        None => (digits, 10),
+    };
+    // `from_str_radix` would take a sign.
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    u32::from_str_radix(digits, radix).ok().and_then(char::from_u32)
+}
+
+/// As S3 encodes for `encoding-type=url`, where a space is `+` or `%20` and a plus sign is always `%2B`.
+fn decode_url(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+const fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
