@@ -31,21 +31,27 @@ impl StdError for Failure {
     }
 }
 
+type Link<'a> = &'a (dyn StdError + 'static);
+
 /// The errors below `error`, itself first.
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    // An `io::Error` skips the error that it wraps when asked for its source.
-    std::iter::successors(Some(error), |error| match error.downcast_ref::<io::Error>() {
-        Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
-        None => error.source(),
-    })
+fn chain(error: Link<'_>) -> impl Iterator<Item = Link<'_>> {
+    std::iter::successors(Some(error), |error| below(*error))
 }
 
-fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+fn below(error: Link<'_>) -> Option<Link<'_>> {
+    // An `io::Error` skips the error that it wraps when asked for its source.
+    match error.downcast_ref::<io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as Link<'_>),
+        None => error.source(),
+    }
+}
+
+fn find<T: StdError + 'static>(error: Link<'_>) -> Option<&T> {
     chain(error).find_map(|error| error.downcast_ref::<T>())
 }
 
 /// The innermost text, which says what happened rather than what could not be done.
-fn innermost(error: &(dyn StdError + 'static)) -> String {
+fn innermost(error: Link<'_>) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
@@ -119,7 +125,7 @@ pub(crate) fn body(error: hyper::Error) -> TransportError {
     exchange(&error, "the connection was closed in the middle of the body").with_source(error)
 }
 
-fn exchange(error: &(dyn StdError + 'static), closed: &str) -> TransportError {
+fn exchange(error: Link<'_>, closed: &str) -> TransportError {
     let hyper = find::<hyper::Error>(error);
     if hyper.is_some_and(hyper::Error::is_parse) {
         let message = format!("the answer is not HTTP: {}", innermost(error));
