@@ -203,12 +203,10 @@ impl<M: Machine> Run<M> {
                 let plan = self.machine.answer(now, id, Answer::Head(&head));
                 self.body(id, plan, download);
             }
-            Outcome::Chunk(bytes, download) => {
-                match self.machine.answer(now, id, Answer::Chunk(&bytes)) {
-                    BodyPlan::Discard => self.body(id, BodyPlan::Discard, download),
-                    _ => self.work(id, collect(download)),
-                }
-            }
+            Outcome::Chunk(bytes, download) => match self.machine.answer(now, id, Answer::Chunk(&bytes)) {
+                BodyPlan::Discard => self.body(id, BodyPlan::Discard, download),
+                _ => self.work(id, collect(download)),
+            },
             Outcome::End(check) => self.delivered(id, Answer::End(check)),
             Outcome::Wrong(error) => {
                 self.machine.cancel(now);
@@ -259,7 +257,9 @@ async fn drain(mut download: Download, mut check: Box<BodyCheck>) -> Outcome {
                     return Outcome::Wrong(error);
                 }
             }
-            Some(Err(cause)) => return Outcome::Unanswered(Unanswered::Failed(Failure { phase: Phase::Body, cause })),
+            Some(Err(cause)) => {
+                return Outcome::Unanswered(Unanswered::Failed(Failure { phase: Phase::Body, cause }));
+            }
             None => return Outcome::End(Some(check)),
         }
     }

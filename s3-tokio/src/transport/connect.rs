@@ -223,10 +223,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            origin: Instant::now(),
-            written_at: AtomicU64::new(0),
-        })
+        Arc::new(Self { origin: Instant::now(), written_at: AtomicU64::new(0) })
     }
 
     /// When bytes were last written.

@@ -197,3 +197,6 @@ fn last_write(captured: &CaptureConnection) -> Option<Instant> {
     connected.get_extras(&mut extras);
     extras.get::<WireRef>().map(|wire| wire.0.written_at())
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,8 +40,7 @@ impl Trust {
         for pem in &self.extra_roots {
             let mut any = false;
             for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate =
-                    certificate.map_err(|error| bad("a root certificate is not PEM", error))?;
+                let certificate = certificate.map_err(|error| bad("a root certificate is not PEM", error))?;
                 roots.add(certificate).map_err(|error| bad("a root certificate cannot be used", error))?;
                 any = true;
             }
