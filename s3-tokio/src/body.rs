@@ -249,13 +249,10 @@ fn to_io(error: Error) -> io::Error {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if matches!(self.state, State::Reading(..)) && self.expected != Some(self.received) {
-            match self.expected {
-                Some(expected) => {
-                    tracing::debug!(received = self.received, expected, "body dropped half-way");
-                }
-                None => tracing::debug!(received = self.received, "body dropped half-way"),
-            }
+        let unread = matches!(self.state, State::Reading(..)) && self.expected != Some(self.received);
+        if unread {
+            let expected = self.expected.map_or_else(|| "unknown".to_owned(), |len| len.to_string());
+            tracing::debug!(received = self.received, expected, "body dropped half-way");
         }
     }
 }

@@ -58,7 +58,7 @@ struct Host {
 /// The right to one request; released when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _permit: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
     host: Arc<Host>,
     counts: Arc<Counts>,
     multiplexed: bool,
@@ -93,7 +93,7 @@ impl Gate {
             Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, "the client is shut down")
         })?;
         self.counts.active.fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { _permit: permit, host: entry, counts: self.counts.clone(), multiplexed: false })
+        Ok(Permit { _slot: permit, host: entry, counts: self.counts.clone(), multiplexed: false })
     }
 
     fn host(&self, host: &str) -> Arc<Host> {

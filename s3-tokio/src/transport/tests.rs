@@ -389,3 +389,60 @@ async fn a_proxy_tunnels_https_and_may_refuse() {
     let result = transport.send(task("GET", "https://s3.example/", Payload::Empty), None).await;
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Proxy));
 }
+
+const CERTIFICATE: &[u8] = include_bytes!("../../tests/data/localhost.pem");
+const KEY: &[u8] = include_bytes!("../../tests/data/localhost.key");
+
+/// A server whose certificate nobody has signed.
+async fn tls_server() -> String {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::from_pem_slice(KEY).unwrap())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let uri = server(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret").await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    })
+    .await;
+    uri.replace("http://127.0.0.1", "https://localhost")
+}
+
+#[tokio::test]
+async fn certificates_are_checked_unless_that_is_turned_off() {
+    let uri = tls_server().await;
+    let result = transport().send(task("GET", &uri, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
+
+    let trusting = transport_with(|options| options.trust.extra_roots.push(CERTIFICATE.to_vec()));
+    let (_, download) = trusting.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+    assert_eq!(read(download).await.unwrap(), b"secret");
+    // The certificate is for another name.
+    let other = uri.replace("localhost", "127.0.0.1");
+    let result = trusting.send(task("GET", &other, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
+
+    let reckless = transport_with(|options| options.trust.accept_invalid = true);
+    let (_, download) = reckless.send(task("GET", &other, Payload::Empty), None).await.unwrap();
+    assert_eq!(read(download).await.unwrap(), b"secret");
+}
+
+#[test]
+fn a_root_that_is_no_certificate_is_refused() {
+    let trust = Trust { extra_roots: vec![b"hello".to_vec()], accept_invalid: false };
+    assert_eq!(trust.config(true).unwrap_err().kind(), s3_proto::ErrorKind::Configuration);
+}

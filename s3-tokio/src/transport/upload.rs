@@ -205,7 +205,7 @@ impl Encoded {
     }
 
     fn frame(&mut self, chunk: Bytes) -> Result<(), SourceError> {
-        let frame = self.encoder.encode(&chunk).map_err(wrong_length)?;
+        let frame = self.encoder.encode(&chunk).map_err(|error| wrong_length(&error))?;
         self.out.extend([frame.head, chunk, frame.tail].into_iter().filter(|bytes| !bytes.is_empty()));
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Encoded {
         if !last.is_empty() {
             self.frame(last)?;
         }
-        let end = self.encoder.finish().map_err(wrong_length)?;
+        let end = self.encoder.finish().map_err(|error| wrong_length(&error))?;
         if !end.is_empty() {
             self.out.push_back(end);
         }
@@ -224,7 +224,7 @@ impl Encoded {
     }
 }
 
-fn wrong_length(error: s3_proto::Error) -> SourceError {
+fn wrong_length(error: &s3_proto::Error) -> SourceError {
     SourceError::new(io::Error::new(io::ErrorKind::InvalidData, error.message().to_owned()))
 }
 
