@@ -35,6 +35,13 @@ use connect::{Connector, TIMEOUTS, WireRef, timeout};
 use pool::Gate;
 use upload::{Progress, Stage, Upload};
 
+/// How much of a body that nobody reads may come over HTTP/2. A connection has room for that of each of its
+/// streams: bodies that wait for their readers must not stop the others.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// The largest window of HTTP/2 (RFC 9113, 6.9.1).
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
 /// What can be set before the first connection.
 pub(crate) struct Options {
     pub(crate) resolver: Arc<dyn Resolve>,
@@ -73,12 +80,15 @@ impl Transport {
             proxies: options.proxies,
             counts: counts.clone(),
         };
+        let streams = u32::try_from(options.limits.streams).unwrap_or(u32::MAX);
+        let connection_window = STREAM_WINDOW.saturating_mul(streams).min(MAX_WINDOW);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.idle_connections)
             .pool_max_idle_per_host(options.limits.connections)
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(connection_window)
             .build(connector);
         Ok(Self { client, gate: Gate::new(options.limits, counts) })
     }

@@ -393,19 +393,24 @@ async fn a_proxy_tunnels_https_and_may_refuse() {
 const CERTIFICATE: &[u8] = include_bytes!("../../tests/data/localhost.pem");
 const KEY: &[u8] = include_bytes!("../../tests/data/localhost.key");
 
-/// A server whose certificate nobody has signed.
-async fn tls_server() -> String {
+fn acceptor(protocols: &[&[u8]]) -> tokio_rustls::TlsAcceptor {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], PrivateKeyDer::from_pem_slice(KEY).unwrap())
         .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    tokio_rustls::TlsAcceptor::from(Arc::new(config))
+}
+
+/// A server whose certificate nobody has signed.
+async fn tls_server() -> String {
+    let acceptor = acceptor(&[b"http/1.1"]);
     let uri = server(move |stream| {
         let acceptor = acceptor.clone();
         async move {
@@ -445,4 +450,38 @@ async fn certificates_are_checked_unless_that_is_turned_off() {
 fn a_root_that_is_no_certificate_is_refused() {
     let trust = Trust { extra_roots: vec![b"hello".to_vec()], accept_invalid: false };
     assert_eq!(trust.config(true).unwrap_err().kind(), s3_proto::ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn requests_share_a_connection_over_http_2() {
+    let acceptor = acceptor(&[b"h2"]);
+    let uri = server(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let stream = hyper_util::rt::TokioIo::new(acceptor.accept(stream).await.unwrap());
+            let service = hyper::service::service_fn(async |_| {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                io::Result::Ok(http::Response::new(Upload::bytes(Bytes::from(vec![1; 100_000]))))
+            });
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let _ = connection.serve_connection(stream, service).await;
+        }
+    })
+    .await;
+    let uri = uri.replace("http://127.0.0.1", "https://localhost");
+    let transport = transport_with(|options| {
+        options.trust.accept_invalid = true;
+        options.limits = Limits { connections: 1, streams: 10 };
+    });
+    let (head, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+    assert_eq!(head.version, http::Version::HTTP_2);
+    assert_eq!(read(download).await.unwrap().len(), 100_000);
+    let calls = (0..10).map(|_| transport.send(task("GET", &uri, Payload::Empty), None));
+    let answers: Vec<_> =
+        futures_util::future::join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(transport.stats(), PoolStats { active: 10, idle: 0, open: 1 });
+    for (_, download) in answers {
+        assert_eq!(read(download).await.unwrap().len(), 100_000);
+    }
+    assert_eq!(transport.stats(), PoolStats { active: 0, idle: 1, open: 1 });
 }
