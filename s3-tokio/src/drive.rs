@@ -34,6 +34,8 @@ pub(crate) struct Run<M: Machine> {
     tasks: FuturesUnordered<Working>,
     handles: Vec<(TaskId, AbortHandle)>,
     delivery: Option<Delivery>,
+    /// What made us cancel.
+    failed: Option<Error>,
 }
 
 /// A body for the user.
@@ -72,7 +74,7 @@ impl<M: Machine> Run<M> {
         deliver: bool,
     ) -> Self {
         let (tasks, handles) = (FuturesUnordered::new(), Vec::new());
-        Self { machine, transport, clock, source, deliver, tasks, handles, delivery: None }
+        Self { machine, transport, clock, source, deliver, tasks, handles, delivery: None, failed: None }
     }
 
     /// Goes on to the next thing that concerns the user.
@@ -85,13 +87,9 @@ impl<M: Machine> Run<M> {
                 Step::Start(id, task) => self.start(id, task),
                 Step::Cancel(id) => self.abort(id),
                 Step::Item(item) => return Progress::Item(item),
-                Step::Done(result) => return Progress::Done(result),
+                Step::Done(result) => return Progress::Done(self.failed.take().map_or(result, Err)),
                 Step::Wait(until) => match self.wait(until).await {
-                    Ok(Some((id, outcome))) => {
-                        if let Err(error) = self.answer(id, outcome) {
-                            return Progress::Done(Err(error));
-                        }
-                    }
+                    Ok(Some((id, outcome))) => self.answer(id, outcome),
                     Ok(None) => {}
                     Err(error) => return Progress::Done(Err(error)),
                 },
@@ -195,7 +193,7 @@ impl<M: Machine> Run<M> {
         });
     }
 
-    fn answer(&mut self, id: TaskId, outcome: Outcome) -> Result<(), Error> {
+    fn answer(&mut self, id: TaskId, outcome: Outcome) {
         let now = self.clock.now();
         match outcome {
             Outcome::Head(answer) => {
@@ -209,8 +207,9 @@ impl<M: Machine> Run<M> {
             },
             Outcome::End(check) => self.delivered(id, Answer::End(check)),
             Outcome::Wrong(error) => {
+                // The machine may have something to put in order yet.
+                self.failed.get_or_insert(error);
                 self.machine.cancel(now);
-                return Err(error);
             }
             Outcome::Unanswered(Unanswered::Failed(Failure { phase, cause })) => {
                 self.delivered(id, Answer::Failed { phase, cause });
@@ -221,7 +220,6 @@ impl<M: Machine> Run<M> {
             Outcome::File(contents) => self.delivered(id, Answer::File(contents)),
             Outcome::Ready => self.delivered(id, Answer::Ready),
         }
-        Ok(())
     }
 
     fn body(&mut self, id: TaskId, plan: BodyPlan, download: Download) {
