@@ -65,8 +65,7 @@ fn verify(hasher: Hasher, expected: &Checksum) -> Result<(), Error> {
     if actual.bytes() == expected.bytes() {
         return Ok(());
     }
-    let message =
-        format!("the body's {} is {actual}, but the service says {expected}", expected.algorithm());
+    let message = format!("the body's {} is {actual}, but the service says {expected}", expected.algorithm());
     Err(Error::new(ErrorKind::ChecksumMismatch, message).with_phase(Phase::Body))
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::call::{Call, PresignCall};
 use crate::machine::{Machine, Payload};
 use crate::ops::Operation;
-use crate::pages::{Paginated, Pages};
+use crate::pages::{Pages, Paginated};
 use crate::session::Session;
 use crate::sign::Presigned;
 use crate::{Error, ErrorKind};

@@ -112,6 +112,27 @@ pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
     LENIENT.decode(text).ok()
 }
 
+/// Decodes `%XX` and `+` of a URL query; what is not UTF-8 then becomes the replacement character.
+pub(crate) fn uri_decode(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+/// Decodes a key of a list with `encoding-type=url`, where `+` is a space.
+pub(crate) fn uri_decode_query(text: &mut String) -> Result<(), crate::Error> {
+    if text.contains(['%', '+']) {
+        let spaced = text.replace('+', " ");
+        let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
+        *text = decoded
+            .map_err(|_| {
+                let message = format!("the key '{text}' is not UTF-8 once it is decoded");
+                crate::Error::new(crate::ErrorKind::MalformedResponse, message)
+            })?
+            .into_owned();
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,6 +63,20 @@ impl TaskId {
     pub(crate) const fn new(n: u32) -> Self {
         Self(n)
     }
+
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The id outside of a machine that embeds another, whose ids it counts from `base`.
+    pub(crate) const fn offset(self, base: u32) -> Self {
+        Self(self.0.wrapping_add(base))
+    }
+
+    /// The id inside again; `None` if it is older.
+    pub(crate) fn since(self, base: u32) -> Option<Self> {
+        self.0.checked_sub(base).map(Self)
+    }
 }
 
 /// A piece of work that decides everything and touches nothing.

@@ -1,7 +1,9 @@
 //! Who signs: access keys, and where they come from.
 
+mod cache;
 mod chain;
 mod environment;
+mod load;
 mod locations;
 mod profile;
 mod profile_files;
@@ -9,8 +11,12 @@ mod settings;
 
 use std::fmt;
 
+pub use cache::Ticket;
+pub(crate) use cache::{Acquired, Cache, Generation, Lease};
 pub use chain::default_chain;
 pub use environment::{Environment, from_environment};
+pub use load::{CredentialsSource, LoadConfig};
+pub(crate) use load::{FetchCredentials, Need, need};
 pub use locations::{FileLocations, Platform, file_locations};
 pub use profile::from_profile;
 pub use profile_files::{FileRead, ProfileFile, ProfileSet, Section};

@@ -1,0 +1,143 @@
+//! One operation as a machine.
+
+use std::time::Duration;
+
+use http::response;
+
+use crate::client::polled_after_done;
+use crate::exchange::{Event, Exchange, Goal, Outcome};
+use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
+use crate::ops::Operation;
+use crate::session::Session;
+use crate::sign::Presigned;
+use crate::{Error, Phase};
+
+/// Reads an answer in terms of its operation.
+fn parse<O: Operation>(
+    op: &O,
+    exchange: &Exchange,
+    head: &response::Parts,
+    body: &[u8],
+) -> Result<O::Output, Error> {
+    op.response(head, body)
+        .map_err(|e| exchange.describe(e.with_phase(Phase::Parse).with_status(head.status)))
+}
+
+/// One call of an operation whose answer is parsed whole.
+pub struct Call<O: Operation> {
+    op: O,
+    exchange: Exchange,
+}
+
+impl<O: Operation> Call<O> {
+    /// A call that has not begun.
+    pub fn new(session: Session, op: O) -> Self {
+        let exchange = Exchange::new(session, O::NAME, Goal::Collect, op.request());
+        Self { op, exchange }
+    }
+}
+
+impl<O: Operation> Machine for Call<O> {
+    type Item = ();
+    type Output = O::Output;
+
+    fn poll(&mut self, now: Now) -> Step<(), O::Output> {
+        match self.exchange.poll(now) {
+            Event::Start(id, task) => Step::Start(id, task),
+            Event::Cancel(id) => Step::Cancel(id),
+            Event::Wait(until) => Step::Wait(until),
+            Event::Done(Ok(Outcome::Reply(head, body))) => {
+                Step::Done(parse(&self.op, &self.exchange, &head, &body))
+            }
+            Event::Done(Err(error)) => Step::Done(Err(error)),
+            Event::Head(_) | Event::Done(Ok(_)) => Step::Done(Err(polled_after_done())),
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.exchange.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, _: Now) {
+        self.exchange.cancel();
+    }
+}
+
+/// One call of an operation whose body is streamed: the head is its only item; it is done once the body has
+/// come as it should.
+pub struct Stream<O: Operation> {
+    op: O,
+    exchange: Exchange,
+}
+
+impl<O: Operation> Stream<O> {
+    /// A call that has not begun.
+    pub fn new(session: Session, op: O) -> Self {
+        let exchange = Exchange::new(session, O::NAME, Goal::Stream, op.request());
+        Self { op, exchange }
+    }
+}
+
+impl<O: Operation> Machine for Stream<O> {
+    type Item = O::Output;
+    type Output = ();
+
+    fn poll(&mut self, now: Now) -> Step<O::Output, ()> {
+        match self.exchange.poll(now) {
+            Event::Start(id, task) => Step::Start(id, task),
+            Event::Cancel(id) => Step::Cancel(id),
+            Event::Wait(until) => Step::Wait(until),
+            Event::Head(head) => match parse(&self.op, &self.exchange, &head, &[]) {
+                Ok(output) => Step::Item(output),
+                Err(error) => {
+                    self.exchange.cancel();
+                    Step::Done(Err(error))
+                }
+            },
+            Event::Done(Ok(_)) => Step::Done(Ok(())),
+            Event::Done(Err(error)) => Step::Done(Err(error)),
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.exchange.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, _: Now) {
+        self.exchange.cancel();
+    }
+}
+
+/// Presigns an operation; sends nothing, but may have to fetch credentials.
+pub struct PresignCall(Exchange);
+
+impl PresignCall {
+    /// A URL that works for `expires`, at most 7 days.
+    pub fn new<O: Operation>(session: Session, op: &O, expires: Duration) -> Self {
+        Self(Exchange::new(session, O::NAME, Goal::Presign(expires), op.request()))
+    }
+}
+
+impl Machine for PresignCall {
+    type Item = ();
+    type Output = Presigned;
+
+    fn poll(&mut self, now: Now) -> Step<(), Presigned> {
+        match self.0.poll(now) {
+            Event::Start(id, task) => Step::Start(id, task),
+            Event::Cancel(id) => Step::Cancel(id),
+            Event::Wait(until) => Step::Wait(until),
+            Event::Done(Ok(Outcome::Presigned(presigned))) => Step::Done(Ok(*presigned)),
+            Event::Done(Err(error)) => Step::Done(Err(error)),
+            Event::Head(_) | Event::Done(Ok(_)) => Step::Done(Err(polled_after_done())),
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.0.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, _: Now) {
+        self.0.cancel();
+    }
+}

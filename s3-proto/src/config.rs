@@ -1,0 +1,139 @@
+//! How a client is set up.
+
+use std::time::Duration;
+
+use crate::credentials::{CredentialsSource, Environment};
+use crate::endpoint::{AddressingStyle, Endpoint, Region};
+use crate::machine::Timeouts;
+use crate::retry::RetryConfig;
+use crate::{Credentials, Error};
+
+/// How a client is set up. Plain data: change any field before the client is made.
+///
+/// ```
+/// use s3_proto::{Config, Credentials};
+///
+/// let config = Config::new("eu-central-1")?
+///     .with_credentials(Credentials::new("AKIDEXAMPLE", "secret")?)
+///     .with_endpoint("http://127.0.0.1:9000")?;
+/// # Ok::<(), s3_proto::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The region of the buckets; another one is found out by redirect.
+    pub region: Region,
+    /// A store other than Amazon S3, or a way to it; `None` is Amazon S3 itself.
+    pub endpoint: Option<Endpoint>,
+    /// Whether the bucket stands in the host or in the path.
+    pub addressing_style: AddressingStyle,
+    /// Where credentials come from.
+    pub credentials: CredentialsSource,
+    /// How often and how patiently calls are repeated.
+    pub retry: RetryConfig,
+    /// How long each phase of an attempt may take.
+    pub timeouts: Timeouts,
+    /// How long a call may take with all its attempts and waits, until the head of its answer or, if that
+    /// is not streamed, its end. `None`, the default, is for ever.
+    pub operation_timeout: Option<Duration>,
+    /// Which bodies are hashed into the signature.
+    pub payload_signing: PayloadSigning,
+    /// Whether bucket names of old and of other stores are let through (capitals, underscores).
+    pub relaxed_bucket_names: bool,
+    /// Whether downloads are checked against the service's checksum. Default: yes.
+    pub verify_checksums: bool,
+    /// Whether uploads from memory carry a CRC64NVME. `None`, the default: to Amazon S3, but not to custom
+    /// endpoints, since older stores refuse it.
+    pub send_checksums: Option<bool>,
+    /// The largest answer that is held in memory, in bytes. Default 64 MiB.
+    pub max_response: usize,
+    /// From which size of a body on the service is asked first (`Expect: 100-continue`); `None`: never, as
+    /// some stores hang on it. Default 1 MiB to Amazon S3 and never to custom endpoints.
+    pub expect_continue: Option<u64>,
+    /// What waits between attempts are drawn from. A driver sets it at random; a fixed one makes runs
+    /// repeatable.
+    pub seed: u64,
+}
+
+/// Which bodies are hashed into the signature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PayloadSigning {
+    /// Over TLS only bodies whose hash is cheap (8 KiB at most, in memory); without TLS all of them, a
+    /// streamed one chunk by chunk.
+    #[default]
+    Auto,
+    /// All of them.
+    Always,
+    /// None: `UNSIGNED-PAYLOAD`. Without TLS nothing then protects the body from changes on its way.
+    Never,
+}
+
+impl Config {
+    /// For Amazon S3 in this region, without credentials yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind) if the region cannot be part of a host name.
+    pub fn new(region: impl AsRef<str>) -> Result<Self, Error> {
+        Ok(Self {
+            region: Region::new(region)?,
+            endpoint: None,
+            addressing_style: AddressingStyle::Auto,
+            credentials: CredentialsSource::Anonymous,
+            retry: RetryConfig::default(),
+            timeouts: Timeouts::default(),
+            operation_timeout: None,
+            payload_signing: PayloadSigning::Auto,
+            relaxed_bucket_names: false,
+            verify_checksums: true,
+            send_checksums: None,
+            max_response: 64 << 20,
+            expect_continue: Some(1 << 20),
+            seed: 0,
+        })
+    }
+
+    /// With these credentials.
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = CredentialsSource::Static(credentials);
+        self
+    }
+
+    /// With credentials from the environment or the profile files, read when they are needed.
+    pub fn with_default_credentials(mut self, environment: Environment) -> Self {
+        self.credentials = CredentialsSource::Default(environment);
+        self
+    }
+
+    /// To a custom endpoint: `https://` unless `http://` is given. `Expect: 100-continue` is turned off.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind) if it is not an endpoint.
+    pub fn with_endpoint(mut self, url: impl AsRef<str>) -> Result<Self, Error> {
+        self.endpoint = Some(Endpoint::parse(url.as_ref())?);
+        self.expect_continue = None;
+        Ok(self)
+    }
+
+    /// With this addressing style.
+    pub fn with_addressing_style(mut self, style: AddressingStyle) -> Self {
+        self.addressing_style = style;
+        self
+    }
+
+    /// With at most so many attempts a call; 1 turns retries off.
+    pub fn with_max_attempts(mut self, attempts: u32) -> Self {
+        self.retry.max_attempts = attempts.max(1);
+        self
+    }
+
+    /// With these time-outs.
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    pub(crate) fn sends_checksums(&self) -> bool {
+        self.send_checksums.unwrap_or(self.endpoint.is_none())
+    }
+}

@@ -1,0 +1,148 @@
+//! What an error answer says.
+
+use http::{HeaderMap, response};
+
+use crate::error::{kind_of_code, kind_of_status};
+use crate::xml::Reader;
+use crate::{Error, ErrorKind, Phase};
+
+/// The members of an `<Error>` document that matter here.
+#[derive(Default)]
+struct Document {
+    code: Option<String>,
+    message: Option<String>,
+    request_id: Option<String>,
+    host_id: Option<String>,
+    region: Option<String>,
+}
+
+/// Reads head and body of an error answer. The body may be missing (HEAD), or not XML at all (a proxy's):
+/// then the status says what it was.
+pub(crate) fn read(head: &response::Parts, body: &[u8]) -> Error {
+    let document = parse(body);
+    let region = document.region.or_else(|| text(&head.headers, "x-amz-bucket-region"));
+    let request_id = text(&head.headers, "x-amz-request-id").or(document.request_id);
+    let host_id = text(&head.headers, "x-amz-id-2").or(document.host_id);
+    let late = head.status.is_success();
+    let error = match document.code {
+        Some(code) => {
+            let kind = match kind_of_code(&code, head.status) {
+                // Without a region to go to, a malformed authorization is not about regions.
+                ErrorKind::WrongRegion if region.is_none() && head.status.as_u16() == 400 => {
+                    ErrorKind::Service
+                }
+                // "Late" failures carry status 200: their code is all there is.
+                ErrorKind::Service if late => ErrorKind::ServiceUnavailable,
+                kind => kind,
+            };
+            Error::new(kind, document.message.unwrap_or_default()).with_code(code)
+        }
+        None if head.status.as_u16() == 400 && region.is_some() => {
+            Error::new(ErrorKind::WrongRegion, "the bucket is in another region")
+        }
+        None => Error::new(kind_of_status(head.status), reason(head)),
+    };
+    let phase = if late { Phase::Body } else { Phase::Wait };
+    error.with_status(head.status).with_phase(phase).with_region(region).with_request_ids(request_id, host_id)
+}
+
+fn reason(head: &response::Parts) -> String {
+    head.status.canonical_reason().unwrap_or_default().to_ascii_lowercase()
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+/// As much as can be read: an error document that is cut off still has a code.
+fn parse(body: &[u8]) -> Document {
+    let mut document = Document::default();
+    let mut reader = Reader::new(body);
+    if reader.root().is_ok_and(|root| matches!(root, "Error" | "ErrorResponse")) {
+        while let Ok(Some(name)) = reader.child() {
+            let field = match name {
+                "Code" => &mut document.code,
+                "Message" => &mut document.message,
+                "RequestId" | "RequestID" => &mut document.request_id,
+                "HostId" => &mut document.host_id,
+                "Region" => &mut document.region,
+                _ => {
+                    if reader.skip().is_err() {
+                        break;
+                    }
+                    continue;
+                }
+            };
+            match reader.text() {
+                Ok(text) => *field = Some(text.trim().to_owned()),
+                Err(_) => break,
+            }
+        }
+    }
+    document.code = document.code.filter(|code| !code.is_empty());
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(status: u16, headers: &[(&str, &str)], body: &str) -> Error {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let (head, ()) = response.body(()).unwrap().into_parts();
+        read(&head, body.as_bytes())
+    }
+
+    #[test]
+    fn the_document_says_what_happened() {
+        let body = "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>The specified key does not exist.\
+                    </Message><Key>k</Key><RequestId>R1</RequestId><HostId>H1</HostId></Error>";
+        let e = error(404, &[], body);
+        assert_eq!(
+            (e.kind(), e.code(), e.request_id()),
+            (ErrorKind::NoSuchKey, Some("NoSuchKey"), Some("R1"))
+        );
+        assert_eq!((e.message(), e.extended_request_id()), ("The specified key does not exist.", Some("H1")));
+    }
+
+    #[test]
+    fn a_document_that_is_cut_off_still_has_its_code() {
+        let e = error(503, &[], "<Error><Code>SlowDown</Code><Mess");
+        assert_eq!(e.kind(), ErrorKind::SlowDown);
+    }
+
+    #[test]
+    fn without_a_body_the_status_decides() {
+        let cases =
+            [(404, ErrorKind::NotFound), (403, ErrorKind::AccessDenied), (304, ErrorKind::NotModified)];
+        for (status, kind) in cases {
+            assert_eq!(error(status, &[("x-amz-request-id", "R2")], "").kind(), kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_proxys_page_is_not_mistaken_for_an_answer_of_s3() {
+        let e = error(502, &[], "<html><body>Bad Gateway</body></html>");
+        assert_eq!((e.kind(), e.code()), (ErrorKind::ServiceUnavailable, None));
+    }
+
+    #[test]
+    fn the_region_comes_from_header_or_body() {
+        let from_header = error(301, &[("x-amz-bucket-region", "eu-west-1")], "");
+        let body = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>";
+        let from_body = error(400, &[], body);
+        let head_400 = error(400, &[("x-amz-bucket-region", "eu-west-1")], "");
+        for e in [from_header, from_body, head_400] {
+            assert_eq!((e.kind(), e.region()), (ErrorKind::WrongRegion, Some("eu-west-1")));
+        }
+    }
+
+    #[test]
+    fn an_internal_error_inside_of_200_may_be_repeated() {
+        let e = error(200, &[], "\n<Error><Code>InternalError</Code><Message>try again</Message></Error>");
+        assert!(e.is_retryable());
+    }
+}

@@ -1,0 +1,135 @@
+//! Buckets.
+
+use super::types::*;
+use super::{Description, Draft};
+use crate::Error;
+use crate::validate::BucketRule;
+
+operation! {
+    /// Creates a bucket (`CreateBucket`), in the region of the client unless told otherwise.
+    create_bucket CreateBucket: PUT [bucket] "" => Whole;
+    header {
+        /// The canned ACL to apply.
+        acl: Option<BucketCannedAcl> = "x-amz-acl",
+        /// Who gets all rights, as `id=".."` or `uri=".."`.
+        grant_full_control: Option<String> = "x-amz-grant-full-control",
+        /// Who may read, as `id=".."` or `uri=".."`.
+        grant_read: Option<String> = "x-amz-grant-read",
+        /// Who may read the ACL.
+        grant_read_acp: Option<String> = "x-amz-grant-read-acp",
+        /// Who may create objects.
+        grant_write: Option<String> = "x-amz-grant-write",
+        /// Who may write the ACL.
+        grant_write_acp: Option<String> = "x-amz-grant-write-acp",
+        /// Whether object lock is on.
+        object_lock_enabled_for_bucket: Option<bool> = "x-amz-bucket-object-lock-enabled",
+        /// Who owns the objects that others write.
+        object_ownership: Option<ObjectOwnership> = "x-amz-object-ownership",
+        /// In which namespace the name is.
+        bucket_namespace: Option<BucketNamespace> = "x-amz-bucket-namespace",
+    }
+    xml_optional
+        /// The region and other properties of the bucket; by default the region of the client.
+        create_bucket_configuration: CreateBucketConfiguration = "CreateBucketConfiguration";
+    prepare prepare_create;
+    output CreateBucketOutput {
+        header {
+            /// Where it is.
+            location: Option<String> = "location",
+            /// The ARN of the bucket.
+            bucket_arn: Option<String> = "x-amz-bucket-arn",
+        }
+    }
+}
+
+operation! {
+    /// Deletes an empty bucket (`DeleteBucket`).
+    delete_bucket DeleteBucket: DELETE [bucket] "" => Whole;
+    header {
+        /// Fail with `AccessDenied` unless this account owns the bucket.
+        expected_bucket_owner: Option<String> = "x-amz-expected-bucket-owner",
+    }
+    output DeleteBucketOutput {
+    }
+}
+
+operation! {
+    /// Asks whether a bucket exists and may be accessed (`HeadBucket`).
+    head_bucket HeadBucket: HEAD [bucket] "" => Whole;
+    header {
+        /// Fail with `AccessDenied` unless this account owns the bucket.
+        expected_bucket_owner: Option<String> = "x-amz-expected-bucket-owner",
+    }
+    output HeadBucketOutput {
+        header {
+            /// The ARN of the bucket.
+            bucket_arn: Option<String> = "x-amz-bucket-arn",
+            /// The kind of place that a directory bucket is in.
+            bucket_location_type: Option<LocationType> = "x-amz-bucket-location-type",
+            /// The name of that place.
+            bucket_location_name: Option<String> = "x-amz-bucket-location-name",
+            /// The region of the bucket.
+            bucket_region: Option<String> = "x-amz-bucket-region",
+            /// Whether the name is the alias of an access point.
+            access_point_alias: bool = "x-amz-access-point-alias",
+        }
+    }
+}
+
+operation! {
+    /// Lists the buckets of the caller (`ListBuckets`).
+    list_buckets ListBuckets: GET [] "" => Whole;
+    query {
+        /// At most so many buckets, 10,000 at most.
+        max_buckets: Option<u32> = "max-buckets",
+        /// Where to go on, from the page before.
+        continuation_token: Option<String> = "continuation-token",
+        /// Only what begins with this.
+        prefix: Option<String> = "prefix",
+        /// The region of the bucket.
+        bucket_region: Option<String> = "bucket-region",
+    }
+    output ListBucketsOutput {
+        body {
+            /// The buckets.
+            buckets: Vec<Bucket> = "Buckets/Bucket",
+            /// Who owns it.
+            owner: Option<Owner> = "Owner",
+            /// Where to go on, from the page before.
+            continuation_token: Option<String> = "ContinuationToken",
+            /// Only what begins with this.
+            prefix: Option<String> = "Prefix",
+        }
+    }
+}
+
+operation! {
+    /// Asks for the region of a bucket (`GetBucketLocation`).
+    get_bucket_location GetBucketLocation: GET [bucket] "location" => Whole;
+    header {
+        /// Fail with `AccessDenied` unless this account owns the bucket.
+        expected_bucket_owner: Option<String> = "x-amz-expected-bucket-owner",
+    }
+    output GetBucketLocationOutput {
+        root {
+            /// The region; empty means `us-east-1`.
+            location_constraint: String = "LocationConstraint",
+        }
+    }
+}
+
+pub(super) fn bucket_operations(all: &mut Vec<Description>) {
+    all.extend([
+        CreateBucket::description(),
+        DeleteBucket::description(),
+        HeadBucket::description(),
+        ListBuckets::description(),
+        GetBucketLocation::description(),
+    ]);
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn prepare_create(_: &CreateBucket, draft: &mut Draft) -> Result<(), Error> {
+    draft.bucket_rule = BucketRule::Create;
+    Ok(())
+}

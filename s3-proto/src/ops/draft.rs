@@ -1,0 +1,148 @@
+//! A request before a host is chosen and before it is signed.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::field::Text;
+use crate::Error;
+use crate::checksum::{ChecksumAlgorithm, content_md5};
+use crate::encode::uri_encode_into;
+use crate::machine::Payload;
+use crate::validate::{BucketRule, check_header_value};
+
+/// What an operation asks for: everything but host, credentials and signature.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Draft {
+    pub(crate) method: Method,
+    pub(crate) bucket: Option<String>,
+    pub(crate) bucket_rule: BucketRule,
+    pub(crate) key: Option<String>,
+    /// Percent-encoded, without the question mark.
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
+    /// The service may be silent for long: no limit on the first byte.
+    pub(crate) slow: bool,
+    /// The algorithm of the checksum that is sent with the body, if one was chosen.
+    pub(crate) checksum: Option<ChecksumAlgorithm>,
+    /// The body is the user's data, to be protected by a checksum where the store knows them.
+    pub(crate) is_data: bool,
+    /// The service is to send its checksum with the answer.
+    pub(crate) wants_checksum: bool,
+}
+
+impl Draft {
+    /// An empty request.
+    pub fn new(method: Method) -> Self {
+        Self {
+            method,
+            bucket: None,
+            bucket_rule: BucketRule::Existing,
+            key: None,
+            query: String::new(),
+            // Room for what signing adds, so that the map is not moved.
+            headers: HeaderMap::with_capacity(12),
+            payload: Payload::Empty,
+            slow: false,
+            checksum: None,
+            is_data: false,
+            wants_checksum: false,
+        }
+    }
+
+    /// The bucket that it is about.
+    pub fn bucket(mut self, name: impl Into<String>) -> Self {
+        self.bucket = Some(name.into());
+        self
+    }
+
+    /// The object that it is about.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// A query parameter without a value, such as `tagging`.
+    pub fn query_flag(mut self, name: &str) -> Self {
+        if !name.is_empty() {
+            self.separate();
+            self.query.push_str(name);
+        }
+        self
+    }
+
+    /// A query parameter; its value is percent-encoded here.
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        self.add_query(name, value);
+        self
+    }
+
+    /// A header.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind) for control characters.
+    pub fn header(mut self, name: HeaderName, value: &str) -> Result<Self, Error> {
+        self.add_header(name, value)?;
+        Ok(self)
+    }
+
+    /// The body.
+    pub fn payload(mut self, payload: impl Into<Payload>) -> Self {
+        self.payload = payload.into();
+        self
+    }
+
+    /// The service may be silent for minutes before it answers, as for CompleteMultipartUpload.
+    pub fn slow(mut self) -> Self {
+        self.slow = true;
+        self
+    }
+
+    pub(crate) fn add_query(&mut self, name: &str, value: &str) {
+        self.separate();
+        self.query.push_str(name);
+        self.query.push('=');
+        uri_encode_into(value, &mut self.query);
+    }
+
+    fn separate(&mut self) {
+        if !self.query.is_empty() {
+            self.query.push('&');
+        }
+    }
+
+    pub(crate) fn add_text<T: Text>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
+        self.add_header(HeaderName::from_static(name), &value.header_text())
+    }
+
+    pub(crate) fn add_header(&mut self, name: HeaderName, value: &str) -> Result<(), Error> {
+        check_header_value(name.as_str(), value)?;
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            Error::invalid_input(format!("header '{name}' has a character that cannot be sent"))
+        })?;
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    /// A header that is not shown in `Debug`.
+    pub(crate) fn add_secret(&mut self, name: &'static str, value: &str) -> Result<(), Error> {
+        self.add_header(HeaderName::from_static(name), value)?;
+        if let Some(value) = self.headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+        Ok(())
+    }
+
+    /// An XML body with the digest that S3 demands for it. Content-MD5 is the one form that every store
+    /// knows.
+    pub(crate) fn add_xml(&mut self, body: Bytes) -> Result<(), Error> {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        if !self.headers.contains_key("content-md5") {
+            self.add_header(HeaderName::from_static("content-md5"), &content_md5(&body))?;
+        }
+        self.payload = Payload::Bytes(body);
+        Ok(())
+    }
+}

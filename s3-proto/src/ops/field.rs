@@ -1,0 +1,518 @@
+//! How the fields of an operation are written and read, each by its type.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName};
+
+use super::describe::{Members, Place};
+use super::draft::Draft;
+use crate::checksum::{Checksum, ChecksumAlgorithm};
+use crate::etag::ETag;
+use crate::xml::{Reader, Writer};
+use crate::{Error, ErrorKind, Phase, Timestamp};
+
+/// A value that travels as text.
+pub trait Text: Sized {
+    /// As it stands in a query or in XML.
+    fn text(&self) -> Cow<'_, str>;
+
+    /// As it stands in a header, where that differs.
+    fn header_text(&self) -> Cow<'_, str> {
+        self.text()
+    }
+
+    /// Reads either form; `None` if it is not one.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+impl Text for String {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
+    }
+    fn parse(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+macro_rules! text_by_from_str {
+    ($($type:ty),*) => {$(
+        impl Text for $type {
+            fn text(&self) -> Cow<'_, str> {
+                Cow::Owned(self.to_string())
+            }
+            fn parse(text: &str) -> Option<Self> {
+                text.trim().parse().ok()
+            }
+        }
+    )*};
+}
+text_by_from_str!(u16, u32, u64);
+
+impl Text for bool {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(if *self { "true" } else { "false" })
+    }
+    fn parse(text: &str) -> Option<Self> {
+        // Some stores write booleans with a capital.
+        match text.trim() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Text for Timestamp {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.rfc3339())
+    }
+    fn header_text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.http_date())
+    }
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
+impl Text for ETag {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.to_string())
+    }
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self::new(text))
+    }
+}
+
+impl Text for ChecksumAlgorithm {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.as_str())
+    }
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self::from(text))
+    }
+}
+
+/// A value that S3 writes in RFC 3339 even in headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IsoTimestamp(pub Timestamp);
+
+impl Text for IsoTimestamp {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.0.rfc3339())
+    }
+    fn parse(text: &str) -> Option<Self> {
+        Timestamp::parse(text).map(Self)
+    }
+}
+
+impl From<Timestamp> for IsoTimestamp {
+    fn from(t: Timestamp) -> Self {
+        Self(t)
+    }
+}
+
+/// A value that S3 writes as an HTTP date even in a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HttpDate(pub Timestamp);
+
+impl Text for HttpDate {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.0.http_date())
+    }
+    fn parse(text: &str) -> Option<Self> {
+        Timestamp::parse(text).map(Self)
+    }
+}
+
+impl From<Timestamp> for HttpDate {
+    fn from(t: Timestamp) -> Self {
+        Self(t)
+    }
+}
+
+/// The `x-amz-meta-*` headers: user metadata by name, without the prefix.
+pub type Metadata = BTreeMap<String, String>;
+
+/// What a setter takes: `T` for an `Option<T>`, the list for a list.
+pub trait Settable {
+    /// What the setter takes.
+    type Value;
+    /// Sets it.
+    fn set(&mut self, value: Self::Value);
+}
+
+impl<T> Settable for Option<T> {
+    type Value = T;
+    fn set(&mut self, value: T) {
+        *self = Some(value);
+    }
+}
+
+impl<T> Settable for Vec<T> {
+    type Value = Self;
+    fn set(&mut self, value: Self) {
+        *self = value;
+    }
+}
+
+/// A field that travels in headers of a request.
+pub trait ToHeaders {
+    /// Adds it.
+    #[doc(hidden)]
+    fn to_headers(&self, name: &'static str, draft: &mut Draft) -> Result<(), Error>;
+    /// Describes it.
+    #[doc(hidden)]
+    fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>) {
+        to.0.add(field, Place::Header, name);
+    }
+}
+
+/// What fields describe themselves to.
+#[derive(Debug)]
+pub struct MembersRef<'a>(pub(crate) &'a mut Members);
+
+impl<T: Text> ToHeaders for T {
+    fn to_headers(&self, name: &'static str, draft: &mut Draft) -> Result<(), Error> {
+        draft.add_text(name, self)
+    }
+}
+
+impl<T: Text> ToHeaders for Option<T> {
+    fn to_headers(&self, name: &'static str, draft: &mut Draft) -> Result<(), Error> {
+        self.as_ref().map_or(Ok(()), |value| draft.add_text(name, value))
+    }
+}
+
+/// Joined by commas, as HTTP lists are.
+impl<T: Text> ToHeaders for Vec<T> {
+    fn to_headers(&self, name: &'static str, draft: &mut Draft) -> Result<(), Error> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<_> = self.iter().map(Text::header_text).collect();
+        draft.add_header(HeaderName::from_static(name), &texts.join(","))
+    }
+}
+
+impl ToHeaders for Metadata {
+    fn to_headers(&self, prefix: &'static str, draft: &mut Draft) -> Result<(), Error> {
+        crate::validate::check_metadata(self.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
+        for (name, value) in self {
+            let header = HeaderName::try_from(format!("{prefix}{name}"))
+                .map_err(|_| Error::invalid_input(format!("metadata name '{name}' cannot be a header")))?;
+            draft.add_header(header, value)?;
+        }
+        Ok(())
+    }
+    fn describe(field: &'static str, prefix: &'static str, to: &mut MembersRef<'_>) {
+        to.0.add(field, Place::HeaderPrefix, prefix);
+    }
+}
+
+/// The headers of the ten checksums that S3 knows; the name is in the value.
+impl ToHeaders for Option<Checksum> {
+    fn to_headers(&self, _: &'static str, draft: &mut Draft) -> Result<(), Error> {
+        let Some(checksum) = self else { return Ok(()) };
+        let name = checksum.algorithm().header_name().ok_or_else(|| {
+            Error::invalid_input(format!("S3 has no header for a {} checksum", checksum.algorithm()))
+        })?;
+        draft.add_header(name, &checksum.to_string())
+    }
+    fn describe(_: &'static str, _: &'static str, to: &mut MembersRef<'_>) {
+        for (_, header, field) in CHECKSUMS {
+            to.0.add(field, Place::Header, header);
+        }
+    }
+}
+
+/// Element name, header and field of each checksum.
+pub(crate) const CHECKSUMS: [(&str, &str, &str); 10] = [
+    ("ChecksumCRC32", "x-amz-checksum-crc32", "checksum_crc32"),
+    ("ChecksumCRC32C", "x-amz-checksum-crc32c", "checksum_crc32c"),
+    ("ChecksumCRC64NVME", "x-amz-checksum-crc64nvme", "checksum_crc64nvme"),
+    ("ChecksumSHA1", "x-amz-checksum-sha1", "checksum_sha1"),
+    ("ChecksumSHA256", "x-amz-checksum-sha256", "checksum_sha256"),
+    ("ChecksumSHA512", "x-amz-checksum-sha512", "checksum_sha512"),
+    ("ChecksumMD5", "x-amz-checksum-md5", "checksum_md5"),
+    ("ChecksumXXHASH64", "x-amz-checksum-xxhash64", "checksum_xxhash64"),
+    ("ChecksumXXHASH3", "x-amz-checksum-xxhash3", "checksum_xxhash3"),
+    ("ChecksumXXHASH128", "x-amz-checksum-xxhash128", "checksum_xxhash128"),
+];
+
+/// A field that travels in headers of an answer.
+pub trait FromHeaders: Sized {
+    /// Reads it.
+    #[doc(hidden)]
+    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error>;
+    /// Describes it.
+    #[doc(hidden)]
+    fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>) {
+        to.0.add(field, Place::Header, name);
+    }
+}
+
+impl<T: Text> FromHeaders for Option<T> {
+    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
+        let Some(value) = headers.get(name) else { return Ok(None) };
+        // Bytes over 127 are Latin-1 by the letter of HTTP, but stores send UTF-8.
+        let text = String::from_utf8_lossy(value.as_bytes());
+        T::parse(&text).map(Some).ok_or_else(|| malformed(format!("header '{name}' is not what S3 sends")))
+    }
+}
+
+impl FromHeaders for bool {
+    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
+        Ok(Option::from_headers(name, headers)?.unwrap_or(false))
+    }
+}
+
+impl FromHeaders for Metadata {
+    fn from_headers(prefix: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
+        let mut all = Self::new();
+        for (name, value) in headers {
+            if let Some(name) = name.as_str().strip_prefix(prefix) {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                // The same name twice is one value with commas (RFC 9110 section 5.3).
+                all.entry(name.to_owned())
+                    .and_modify(|all: &mut String| *all = format!("{all},{value}"))
+                    .or_insert_with(|| value.into_owned());
+            }
+        }
+        Ok(all)
+    }
+    fn describe(field: &'static str, prefix: &'static str, to: &mut MembersRef<'_>) {
+        to.0.add(field, Place::HeaderPrefix, prefix);
+    }
+}
+
+impl FromHeaders for Option<Checksum> {
+    fn from_headers(_: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
+        for (_, header, _) in CHECKSUMS {
+            if let Some(text) = headers.get(header).and_then(|v| v.to_str().ok()) {
+                let algorithm = algorithm_of(header, "x-amz-checksum-");
+                return Checksum::parse(algorithm, text)
+                    .map(Some)
+                    .map_err(|_| malformed(format!("header '{header}' is not a checksum")));
+            }
+        }
+        Ok(None)
+    }
+    fn describe(_: &'static str, _: &'static str, to: &mut MembersRef<'_>) {
+        for (_, header, field) in CHECKSUMS {
+            to.0.add(field, Place::Header, header);
+        }
+    }
+}
+
+fn algorithm_of(name: &str, prefix: &str) -> ChecksumAlgorithm {
+    ChecksumAlgorithm::from(name.strip_prefix(prefix).unwrap_or(name).to_ascii_uppercase().as_str())
+}
+
+/// A field that travels in the query.
+pub trait ToQuery {
+    /// Adds it.
+    #[doc(hidden)]
+    fn to_query(&self, name: &'static str, draft: &mut Draft);
+}
+
+impl<T: Text> ToQuery for T {
+    fn to_query(&self, name: &'static str, draft: &mut Draft) {
+        draft.add_query(name, &self.text());
+    }
+}
+
+impl<T: Text> ToQuery for Option<T> {
+    fn to_query(&self, name: &'static str, draft: &mut Draft) {
+        if let Some(value) = self {
+            value.to_query(name, draft);
+        }
+    }
+}
+
+/// A value that travels as an XML element.
+pub trait Element: Sized {
+    /// Reads the element that was just entered, to its end.
+    #[doc(hidden)]
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error>;
+    /// Writes it under this name.
+    #[doc(hidden)]
+    fn write(&self, name: &str, writer: &mut Writer);
+}
+
+impl<T: Text> Element for T {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let text = reader.text()?;
+        T::parse(&text).ok_or_else(|| malformed(format!("{} is not what S3 sends", reader.path())))
+    }
+    fn write(&self, name: &str, writer: &mut Writer) {
+        writer.element(name, &self.text());
+    }
+}
+
+/// An element with elements in it.
+pub trait Structure {
+    /// Writes what is in it.
+    #[doc(hidden)]
+    fn content(&self, writer: &mut Writer);
+}
+
+/// A field of an XML structure: filled as its elements come, and complete or not at the end.
+pub trait Slot: Sized {
+    /// What it is while elements come.
+    type Partial: Default;
+    /// Takes the element that was just entered, if this is its name.
+    #[doc(hidden)]
+    fn take(
+        partial: &mut Self::Partial,
+        wanted: &'static str,
+        found: &str,
+        reader: &mut Reader<'_>,
+    ) -> Result<bool, Error>;
+    /// The field, once all elements have come.
+    #[doc(hidden)]
+    fn finish(partial: Self::Partial, name: &'static str) -> Result<Self, Error>;
+    /// Writes it.
+    #[doc(hidden)]
+    fn put(&self, name: &'static str, writer: &mut Writer);
+    /// Describes it.
+    #[doc(hidden)]
+    fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>) {
+        to.0.add(field, Place::Body, name);
+    }
+}
+
+impl<T: Element> Slot for T {
+    type Partial = Option<T>;
+    fn take(
+        partial: &mut Option<T>,
+        wanted: &'static str,
+        found: &str,
+        reader: &mut Reader<'_>,
+    ) -> Result<bool, Error> {
+        if found != wanted {
+            return Ok(false);
+        }
+        *partial = Some(T::read(reader)?);
+        Ok(true)
+    }
+    fn finish(partial: Option<T>, name: &'static str) -> Result<Self, Error> {
+        partial.ok_or_else(|| malformed(format!("the element <{name}> is missing")))
+    }
+    fn put(&self, name: &'static str, writer: &mut Writer) {
+        self.write(name, writer);
+    }
+}
+
+impl<T: Element> Slot for Option<T> {
+    type Partial = Self;
+    fn take(
+        partial: &mut Self,
+        wanted: &'static str,
+        found: &str,
+        reader: &mut Reader<'_>,
+    ) -> Result<bool, Error> {
+        T::take(partial, wanted, found, reader)
+    }
+    fn finish(partial: Self, _: &'static str) -> Result<Self, Error> {
+        Ok(partial)
+    }
+    fn put(&self, name: &'static str, writer: &mut Writer) {
+        if let Some(value) = self {
+            value.write(name, writer);
+        }
+    }
+}
+
+/// One element an entry, without one around them: what S3's model calls a flattened list. A wire name of
+/// two parts, such as `TagSet/Tag`, is a list with an element around it.
+impl<T: Element> Slot for Vec<T> {
+    type Partial = Self;
+    fn take(
+        partial: &mut Self,
+        wanted: &'static str,
+        found: &str,
+        reader: &mut Reader<'_>,
+    ) -> Result<bool, Error> {
+        match wanted.split_once('/') {
+            None if found == wanted => partial.push(T::read(reader)?),
+            Some((outer, inner)) if found == outer => {
+                while let Some(name) = reader.child()? {
+                    if name == inner { partial.push(T::read(reader)?) } else { reader.skip()? }
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+    fn finish(partial: Self, _: &'static str) -> Result<Self, Error> {
+        Ok(partial)
+    }
+    fn put(&self, name: &'static str, writer: &mut Writer) {
+        match name.split_once('/') {
+            None => self.iter().for_each(|entry| entry.write(name, writer)),
+            Some((outer, inner)) => {
+                writer.open(outer);
+                self.iter().for_each(|entry| entry.write(inner, writer));
+                writer.close();
+            }
+        }
+    }
+    fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>) {
+        to.0.add(field, Place::Body, name.split_once('/').map_or(name, |(outer, _)| outer));
+    }
+}
+
+impl Slot for Option<Checksum> {
+    type Partial = Self;
+    fn take(
+        partial: &mut Self,
+        _: &'static str,
+        found: &str,
+        reader: &mut Reader<'_>,
+    ) -> Result<bool, Error> {
+        if !CHECKSUMS.iter().any(|(element, ..)| *element == found) {
+            return Ok(false);
+        }
+        let algorithm = algorithm_of(found, "Checksum");
+        let text = reader.text()?;
+        let checksum = Checksum::parse(algorithm, &text)
+            .map_err(|_| malformed(format!("{} is not a checksum", reader.path())))?;
+        partial.get_or_insert(checksum);
+        Ok(true)
+    }
+    fn finish(partial: Self, _: &'static str) -> Result<Self, Error> {
+        Ok(partial)
+    }
+    fn put(&self, _: &'static str, writer: &mut Writer) {
+        if let Some(checksum) = self {
+            writer.element(&format!("Checksum{}", checksum.algorithm()), &checksum.to_string());
+        }
+    }
+    fn describe(_: &'static str, _: &'static str, to: &mut MembersRef<'_>) {
+        for (element, _, field) in CHECKSUMS {
+            to.0.add(field, Place::Body, element);
+        }
+    }
+}
+
+/// An XML body with this root, in S3's namespace.
+pub(crate) fn document<T: Structure>(root: &str, structure: &T) -> bytes::Bytes {
+    let mut writer = Writer::new(root, Some("http://s3.amazonaws.com/doc/2006-03-01/"));
+    structure.content(&mut writer);
+    writer.finish()
+}
+
+/// Enters the root of an XML answer, whatever its name: stores differ in it.
+pub(crate) fn open_document(body: &[u8]) -> Result<Reader<'_>, Error> {
+    let mut reader = Reader::new(body);
+    reader.root()?;
+    if reader.namespace_missing() {
+        tracing::debug!(root = reader.path(), "the answer has no XML namespace");
+    }
+    Ok(reader)
+}
+
+pub(crate) fn malformed(message: String) -> Error {
+    Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Parse)
+}

@@ -1,0 +1,297 @@
+//! Lists of objects and versions.
+
+use super::types::*;
+use super::{Description, Draft, Operation};
+use crate::Error;
+use crate::encode::uri_decode_query;
+use crate::pages::Paginated;
+
+operation! {
+    /// Lists the objects of a bucket (`ListObjectsV2`): up to 1,000 an answer, in the order of their UTF-8 bytes.
+    list_objects_v2 ListObjectsV2: GET [bucket] "list-type=2" => Whole;
+    query {
+        /// Keys are grouped up to this text after the prefix.
+        delimiter: Option<String> = "delimiter",
+        /// How keys are encoded in the answer; by default `url`, and decoded here.
+        encoding_type: Option<EncodingType> = "encoding-type",
+        /// At most so many entries, 1,000 at most.
+        max_keys: Option<u32> = "max-keys",
+        /// Only what begins with this.
+        prefix: Option<String> = "prefix",
+        /// Where to go on, from the page before.
+        continuation_token: Option<String> = "continuation-token",
+        /// Whether entries are to name their owners.
+        fetch_owner: Option<bool> = "fetch-owner",
+        /// Only keys after this.
+        start_after: Option<String> = "start-after",
+    }
+    header {
+        /// Confirms that the requester pays.
+        request_payer: Option<RequestPayer> = "x-amz-request-payer",
+        /// Fail with `AccessDenied` unless this account owns the bucket.
+        expected_bucket_owner: Option<String> = "x-amz-expected-bucket-owner",
+        /// What else entries are to say, such as the state of a restore.
+        optional_object_attributes: Vec<OptionalObjectAttributes> = "x-amz-optional-object-attributes",
+    }
+    prepare url_encode_keys;
+    finish decode_v2;
+    output ListObjectsV2Output {
+        header {
+            /// Whether the requester was charged.
+            request_charged: Option<RequestCharged> = "x-amz-request-charged",
+        }
+        body {
+            /// Whether there is more.
+            is_truncated: Option<bool> = "IsTruncated",
+            /// The objects.
+            contents: Vec<Object> = "Contents",
+            /// The name of the bucket.
+            name: Option<String> = "Name",
+            /// Only what begins with this.
+            prefix: Option<String> = "Prefix",
+            /// Keys are grouped up to this text after the prefix.
+            delimiter: Option<String> = "Delimiter",
+            /// At most so many entries, 1,000 at most.
+            max_keys: Option<u32> = "MaxKeys",
+            /// The groups that `delimiter` makes.
+            common_prefixes: Vec<CommonPrefix> = "CommonPrefixes",
+            /// How keys are encoded in the answer; by default `url`, and decoded here.
+            encoding_type: Option<EncodingType> = "EncodingType",
+            /// How many entries this page has.
+            key_count: Option<u32> = "KeyCount",
+            /// Where to go on, from the page before.
+            continuation_token: Option<String> = "ContinuationToken",
+            /// What to give as `continuation_token` for the next page.
+            next_continuation_token: Option<String> = "NextContinuationToken",
+            /// Only keys after this.
+            start_after: Option<String> = "StartAfter",
+        }
+    }
+}
+
+operation! {
+    /// Lists the objects of a bucket by the older form (`ListObjects`), for stores without the newer one.
+    list_objects ListObjects: GET [bucket] "" => Whole;
+    query {
+        /// Keys are grouped up to this text after the prefix.
+        delimiter: Option<String> = "delimiter",
+        /// How keys are encoded in the answer; by default `url`, and decoded here.
+        encoding_type: Option<EncodingType> = "encoding-type",
+        /// Only keys after this.
+        marker: Option<String> = "marker",
+        /// At most so many entries, 1,000 at most.
+        max_keys: Option<u32> = "max-keys",
+        /// Only what begins with this.
+        prefix: Option<String> = "prefix",
+    }
+    header {
+        /// Confirms that the requester pays.
+        request_payer: Option<RequestPayer> = "x-amz-request-payer",
+        /// Fail with `AccessDenied` unless this account owns the bucket.
+        expected_bucket_owner: Option<String> = "x-amz-expected-bucket-owner",
+        /// What else entries are to say, such as the state of a restore.
+        optional_object_attributes: Vec<OptionalObjectAttributes> = "x-amz-optional-object-attributes",
+    }
+    prepare url_encode_keys;
+    finish decode_v1;
+    output ListObjectsOutput {
+        header {
+            /// Whether the requester was charged.
+            request_charged: Option<RequestCharged> = "x-amz-request-charged",
+        }
+        body {
+            /// Whether there is more.
+            is_truncated: Option<bool> = "IsTruncated",
+            /// Only keys after this.
+            marker: Option<String> = "Marker",
+            /// What to give as `marker` for the next page.
+            next_marker: Option<String> = "NextMarker",
+            /// The objects.
+            contents: Vec<Object> = "Contents",
+            /// The name of the bucket.
+            name: Option<String> = "Name",
+            /// Only what begins with this.
+            prefix: Option<String> = "Prefix",
+            /// Keys are grouped up to this text after the prefix.
+            delimiter: Option<String> = "Delimiter",
+            /// At most so many entries, 1,000 at most.
+            max_keys: Option<u32> = "MaxKeys",
+            /// The groups that `delimiter` makes.
+            common_prefixes: Vec<CommonPrefix> = "CommonPrefixes",
+            /// How keys are encoded in the answer; by default `url`, and decoded here.
+            encoding_type: Option<EncodingType> = "EncodingType",
+        }
+    }
+}
+
+operation! {
+    /// Lists versions and delete markers (`ListObjectVersions`).
+    list_object_versions ListObjectVersions: GET [bucket] "versions" => Whole;
+    query {
+        /// Keys are grouped up to this text after the prefix.
+        delimiter: Option<String> = "delimiter",
+        /// How keys are encoded in the answer; by default `url`, and decoded here.
+        encoding_type: Option<EncodingType> = "encoding-type",
+        /// Only what comes after this key.
+        key_marker: Option<String> = "key-marker",
+        /// At most so many entries, 1,000 at most.
+        max_keys: Option<u32> = "max-keys",
+        /// Only what begins with this.
+        prefix: Option<String> = "prefix",
+        /// Only what comes after this version; goes with `key_marker`.
+        version_id_marker: Option<String> = "version-id-marker",
+    }
+    header {
+        /// Fail with `AccessDenied` unless this account owns the bucket.
+        expected_bucket_owner: Option<String> = "x-amz-expected-bucket-owner",
+        /// Confirms that the requester pays.
+        request_payer: Option<RequestPayer> = "x-amz-request-payer",
+        /// What else entries are to say, such as the state of a restore.
+        optional_object_attributes: Vec<OptionalObjectAttributes> = "x-amz-optional-object-attributes",
+    }
+    prepare url_encode_keys;
+    finish decode_versions;
+    output ListObjectVersionsOutput {
+        header {
+            /// Whether the requester was charged.
+            request_charged: Option<RequestCharged> = "x-amz-request-charged",
+        }
+        body {
+            /// Whether there is more.
+            is_truncated: Option<bool> = "IsTruncated",
+            /// Only what comes after this key.
+            key_marker: Option<String> = "KeyMarker",
+            /// Only what comes after this version; goes with `key_marker`.
+            version_id_marker: Option<String> = "VersionIdMarker",
+            /// What to give as `key_marker` for the next page.
+            next_key_marker: Option<String> = "NextKeyMarker",
+            /// What to give as `version_id_marker` for the next page.
+            next_version_id_marker: Option<String> = "NextVersionIdMarker",
+            /// The versions of objects.
+            versions: Vec<ObjectVersion> = "Version",
+            /// The delete markers.
+            delete_markers: Vec<DeleteMarkerEntry> = "DeleteMarker",
+            /// The name of the bucket.
+            name: Option<String> = "Name",
+            /// Only what begins with this.
+            prefix: Option<String> = "Prefix",
+            /// Keys are grouped up to this text after the prefix.
+            delimiter: Option<String> = "Delimiter",
+            /// At most so many entries, 1,000 at most.
+            max_keys: Option<u32> = "MaxKeys",
+            /// The groups that `delimiter` makes.
+            common_prefixes: Vec<CommonPrefix> = "CommonPrefixes",
+            /// How keys are encoded in the answer; by default `url`, and decoded here.
+            encoding_type: Option<EncodingType> = "EncodingType",
+        }
+    }
+}
+
+pub(super) fn listing_operations(all: &mut Vec<Description>) {
+    all.extend([ListObjectsV2::description(), ListObjects::description(), ListObjectVersions::description()]);
+}
+
+/// Asks for keys in URL encoding unless told otherwise: raw control characters break the XML of a list.
+#[allow(clippy::unnecessary_wraps)]
+pub(super) fn url_encode_keys<O: Operation>(_: &O, draft: &mut Draft) -> Result<(), Error> {
+    if !draft.query.contains("encoding-type=") {
+        draft.add_query("encoding-type", "url");
+    }
+    Ok(())
+}
+
+/// Decodes these texts if the answer says that they are encoded.
+macro_rules! decode {
+    ($output:ident: $($texts:expr),*) => {
+        if $output.encoding_type == Some(EncodingType::Url) {
+            $(for text in $texts { uri_decode_query(text)?; })*
+        }
+    };
+}
+pub(super) use decode;
+
+fn decode_v2(_: &ListObjectsV2, out: &mut ListObjectsV2Output) -> Result<(), Error> {
+    decode!(out:
+        out.contents.iter_mut().map(|o| &mut o.key),
+        out.common_prefixes.iter_mut().map(|p| &mut p.prefix),
+        [&mut out.prefix, &mut out.delimiter, &mut out.start_after].into_iter().flatten()
+    );
+    Ok(())
+}
+
+fn decode_v1(_: &ListObjects, out: &mut ListObjectsOutput) -> Result<(), Error> {
+    decode!(out:
+        out.contents.iter_mut().map(|o| &mut o.key),
+        out.common_prefixes.iter_mut().map(|p| &mut p.prefix),
+        [&mut out.prefix, &mut out.delimiter, &mut out.marker, &mut out.next_marker].into_iter().flatten()
+    );
+    Ok(())
+}
+
+fn decode_versions(_: &ListObjectVersions, out: &mut ListObjectVersionsOutput) -> Result<(), Error> {
+    decode!(out:
+        out.versions.iter_mut().map(|o| &mut o.key),
+        out.delete_markers.iter_mut().map(|o| &mut o.key),
+        out.common_prefixes.iter_mut().map(|p| &mut p.prefix),
+        [&mut out.prefix, &mut out.delimiter, &mut out.key_marker, &mut out.next_key_marker]
+            .into_iter()
+            .flatten()
+    );
+    Ok(())
+}
+
+impl Paginated for ListObjectsV2 {
+    type Entry = Object;
+
+    fn next(&self, page: &ListObjectsV2Output) -> Option<Self> {
+        let token = page.next_continuation_token.clone().filter(|_| page.is_truncated == Some(true))?;
+        Some(Self { continuation_token: Some(token), ..self.clone() })
+    }
+
+    fn is_cut_short(page: &ListObjectsV2Output) -> bool {
+        page.is_truncated == Some(true)
+    }
+
+    fn entries(page: ListObjectsV2Output) -> Vec<Object> {
+        page.contents
+    }
+}
+
+impl Paginated for ListObjects {
+    type Entry = Object;
+
+    /// Without a delimiter S3 sends no `NextMarker`: the last key is the marker.
+    fn next(&self, page: &ListObjectsOutput) -> Option<Self> {
+        if page.is_truncated != Some(true) {
+            return None;
+        }
+        let marker = page.next_marker.clone().or_else(|| page.contents.last().map(|o| o.key.clone()))?;
+        Some(Self { marker: Some(marker), ..self.clone() })
+    }
+
+    fn is_cut_short(page: &ListObjectsOutput) -> bool {
+        page.is_truncated == Some(true)
+    }
+
+    fn entries(page: ListObjectsOutput) -> Vec<Object> {
+        page.contents
+    }
+}
+
+impl Paginated for ListObjectVersions {
+    type Entry = ObjectVersion;
+
+    fn next(&self, page: &ListObjectVersionsOutput) -> Option<Self> {
+        let key_marker = page.next_key_marker.clone().filter(|_| page.is_truncated == Some(true))?;
+        let version_id_marker = page.next_version_id_marker.clone().filter(|id| !id.is_empty());
+        Some(Self { key_marker: Some(key_marker), version_id_marker, ..self.clone() })
+    }
+
+    fn is_cut_short(page: &ListObjectVersionsOutput) -> bool {
+        page.is_truncated == Some(true)
+    }
+
+    fn entries(page: ListObjectVersionsOutput) -> Vec<ObjectVersion> {
+        page.versions
+    }
+}

@@ -1,0 +1,163 @@
+//! Lists that come in pages.
+
+use std::collections::VecDeque;
+
+use crate::call::Call;
+use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
+use crate::ops::Operation;
+use crate::session::Session;
+use crate::{Error, ErrorKind, Phase};
+
+/// An operation that answers in pages.
+pub trait Paginated: Operation + Clone {
+    /// What the pages list.
+    type Entry: Send + 'static;
+
+    /// The call for the page after this one, if there is one.
+    fn next(&self, page: &Self::Output) -> Option<Self>;
+
+    /// Whether the service says that there is more.
+    fn is_cut_short(page: &Self::Output) -> bool;
+
+    /// The entries of a page.
+    fn entries(page: Self::Output) -> Vec<Self::Entry>;
+}
+
+/// Asks for page after page. Each page is an item; the next is asked for when it is wanted.
+pub struct Pages<O: Paginated> {
+    session: Session,
+    op: O,
+    call: Option<Call<O>>,
+    /// Task ids go on from call to call, so that late answers are recognised.
+    base: u32,
+    used: u32,
+    over: bool,
+}
+
+impl<O: Paginated> Pages<O> {
+    /// From the first page that `op` asks for.
+    pub fn new(session: Session, op: O) -> Self {
+        let call = Call::new(session.clone(), op.clone());
+        Self { session, op, call: Some(call), base: 0, used: 0, over: false }
+    }
+
+    /// The next call, or an error if the service says that there is more but not how to get it, or sends
+    /// the same page for ever.
+    fn advance(&mut self, page: &O::Output) -> Result<(), Error> {
+        self.base += self.used;
+        self.used = 0;
+        match self.op.next(page) {
+            Some(op) => {
+                if op.request()?.query == self.op.request()?.query {
+                    return Err(malformed(O::NAME, "the service sends the same page again and again"));
+                }
+                self.op = op;
+                self.call = Some(Call::new(self.session.clone(), self.op.clone()));
+                Ok(())
+            }
+            None if O::is_cut_short(page) => {
+                Err(malformed(O::NAME, "the list is cut short, but the service does not say how to go on"))
+            }
+            None => {
+                self.call = None;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<O: Paginated> Machine for Pages<O> {
+    type Item = O::Output;
+    type Output = ();
+
+    fn poll(&mut self, now: Now) -> Step<O::Output, ()> {
+        if self.over {
+            return Step::Done(Err(crate::client::polled_after_done()));
+        }
+        let Some(call) = &mut self.call else {
+            self.over = true;
+            return Step::Done(Ok(()));
+        };
+        match call.poll(now) {
+            Step::Start(id, task) => {
+                self.used = self.used.max(id.number());
+                Step::Start(id.offset(self.base), task)
+            }
+            Step::Cancel(id) => Step::Cancel(id.offset(self.base)),
+            Step::Wait(until) => Step::Wait(until),
+            Step::Item(()) => Step::Wait(None),
+            Step::Done(Ok(page)) => match self.advance(&page) {
+                Ok(()) => Step::Item(page),
+                Err(error) => {
+                    self.over = true;
+                    Step::Done(Err(error))
+                }
+            },
+            Step::Done(Err(error)) => {
+                self.over = true;
+                Step::Done(Err(error))
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        match (&mut self.call, id.since(self.base)) {
+            (Some(call), Some(id)) => call.answer(now, id, answer),
+            _ => BodyPlan::Discard,
+        }
+    }
+
+    fn cancel(&mut self, now: Now) {
+        if let Some(call) = &mut self.call {
+            call.cancel(now);
+        }
+    }
+}
+
+/// The entries of all pages, one by one.
+pub struct Entries<O: Paginated> {
+    pages: Pages<O>,
+    ready: VecDeque<O::Entry>,
+}
+
+impl<O: Paginated> Entries<O> {
+    /// From the first page that `op` asks for.
+    pub fn new(session: Session, op: O) -> Self {
+        Self { pages: Pages::new(session, op), ready: VecDeque::new() }
+    }
+}
+
+impl<O: Paginated> Machine for Entries<O> {
+    type Item = O::Entry;
+    type Output = ();
+
+    fn poll(&mut self, now: Now) -> Step<O::Entry, ()> {
+        loop {
+            if let Some(entry) = self.ready.pop_front() {
+                return Step::Item(entry);
+            }
+            match self.pages.poll(now) {
+                Step::Item(page) => self.ready = O::entries(page).into(),
+                Step::Start(id, task) => return Step::Start(id, task),
+                Step::Cancel(id) => return Step::Cancel(id),
+                Step::Wait(until) => return Step::Wait(until),
+                Step::Done(result) => return Step::Done(result),
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.pages.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, now: Now) {
+        self.ready.clear();
+        self.pages.cancel(now);
+    }
+}
+
+fn malformed(operation: &'static str, message: &'static str) -> Error {
+    Error::new(ErrorKind::MalformedResponse, message)
+        .with_phase(Phase::Parse)
+        .with_target(operation, None, None)
+}

@@ -1,0 +1,258 @@
+//! From a draft to a request that is signed for one attempt.
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use std::time::Duration;
+
+use crate::checksum::{ChecksumAlgorithm, Hasher};
+use crate::config::{Config, PayloadSigning};
+use crate::encode::uri_encode_path_into;
+use crate::endpoint::{EndpointParams, Region, ResolvedEndpoint, resolve};
+use crate::machine::{HttpTask, Payload};
+use crate::ops::Draft;
+use crate::session::Session;
+use crate::sign::{self, BodyEncoder, PayloadHash, Presigned, SigningParams, Trailer};
+use crate::validate::{BucketRule, check_bucket, check_key};
+use crate::{Credentials, Error, Timestamp};
+
+/// What one attempt is made of.
+pub(crate) struct Plan<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) draft: &'a Draft,
+    pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) region: &'a Region,
+    pub(crate) time: Timestamp,
+}
+
+pub(crate) struct Prepared {
+    pub(crate) task: HttpTask,
+    /// The region that it is signed for.
+    pub(crate) region: Region,
+}
+
+/// Bodies up to this size are hashed even where TLS protects them: it costs less than a packet.
+const CHEAP_TO_HASH: usize = 8 << 10;
+
+/// Bucket and key, by the service's rules.
+pub(crate) fn check_draft(draft: &Draft, config: &Config) -> Result<(), Error> {
+    if let Some(bucket) = &draft.bucket {
+        let rule = if config.relaxed_bucket_names { BucketRule::Relaxed } else { draft.bucket_rule };
+        check_bucket(bucket, rule)?;
+    }
+    if let Some(key) = &draft.key {
+        for warning in check_key(key)? {
+            tracing::warn!(%warning, "unusual key");
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
+    let Plan { session, draft, .. } = plan;
+    let config = session.config();
+    let (endpoint, uri) = address(plan)?;
+    let mut body = Body::of(draft, config, endpoint.tls, plan.credentials.is_none())?;
+
+    let mut request = http::Request::new(draft.payload.clone());
+    *request.method_mut() = draft.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = draft.headers.clone();
+    let headers = request.headers_mut();
+    headers.extend(body.headers.drain());
+    if draft.wants_checksum && config.verify_checksums {
+        headers.insert("x-amz-checksum-mode", HeaderValue::from_static("ENABLED"));
+    }
+
+    let mut encoder = None;
+    if let Some(credentials) = plan.credentials {
+        let params = signing(plan, credentials, &endpoint)?;
+        let signature = sign::sign_headers(&mut request, &body.hash, &params)?;
+        encoder = body.encoder(&draft.payload, Some((signature, &params)))?;
+    } else if matches!(draft.payload, Payload::Source { .. }) {
+        encoder = body.encoder(&draft.payload, None)?;
+    }
+    let len = encoder.as_ref().map_or_else(|| draft.payload.len(), BodyEncoder::encoded_len);
+
+    // What follows is not signed, since proxies may change it.
+    let headers = request.headers_mut();
+    if len > 0 || matches!(draft.method, Method::PUT | Method::POST) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+    }
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("s3-proto/", env!("CARGO_PKG_VERSION"))));
+    let expect_continue = config.expect_continue.is_some_and(|from| len > 0 && len >= from);
+    if expect_continue {
+        headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+    }
+    let mut timeouts = config.timeouts;
+    if draft.slow {
+        timeouts.first_byte = None;
+        timeouts.idle = None;
+    }
+    let task = HttpTask { request, encoder, timeouts, expect_continue };
+    Ok(Prepared { task, region: endpoint.signing_region })
+}
+
+pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, Error> {
+    let Some(credentials) = plan.credentials else {
+        return Err(Error::invalid_input("a URL cannot be presigned without credentials"));
+    };
+    let (endpoint, uri) = address(plan)?;
+    let mut request = http::Request::new(());
+    *request.method_mut() = plan.draft.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = plan.draft.headers.clone();
+    let params = signing(plan, credentials, &endpoint)?;
+    let presigned = sign::presign(&request, &PayloadHash::Unsigned, expires, &params)?;
+    if presigned.expires_in < expires {
+        tracing::warn!(expires_in = ?presigned.expires_in, "the credentials expire before the presigned URL would");
+    }
+    Ok(presigned)
+}
+
+fn signing<'a>(
+    plan: &Plan<'_>,
+    credentials: &'a Credentials,
+    endpoint: &ResolvedEndpoint,
+) -> Result<SigningParams<'a>, Error> {
+    let key = plan.session.key(credentials, plan.time, endpoint.signing_region.as_str())?;
+    SigningParams::with_key(credentials, key, plan.time)
+}
+
+/// The host for the bucket, and the absolute URI there.
+fn address(plan: &Plan<'_>) -> Result<(ResolvedEndpoint, Uri), Error> {
+    let (config, draft) = (plan.session.config(), plan.draft);
+    let mut params = EndpointParams::new(plan.region);
+    params.endpoint = config.endpoint.as_ref();
+    params.style = config.addressing_style;
+    params.bucket = draft.bucket.as_deref();
+    let endpoint = resolve(&params)?;
+    let mut key = String::new();
+    if let Some(plain) = &draft.key {
+        uri_encode_path_into(plain, &mut key);
+    }
+    let mut text = String::with_capacity(96 + key.len() + draft.query.len());
+    endpoint.write_uri(&mut text, draft.bucket.as_deref(), &key, &draft.query);
+    let uri = Uri::try_from(text)
+        .map_err(|e| Error::invalid_input(format!("bucket, key and endpoint make no valid URL: {e}")))?;
+    Ok((endpoint, uri))
+}
+
+/// How the body travels and what the head says of it.
+struct Body {
+    hash: PayloadHash,
+    headers: HeaderMap,
+    framing: Framing,
+}
+
+enum Framing {
+    /// As it is.
+    Plain,
+    /// Signed chunk by chunk, with this checksum after them.
+    Signed(Option<ChecksumAlgorithm>),
+    /// In chunks without signatures, with this checksum after them.
+    Trailer(ChecksumAlgorithm),
+}
+
+impl Body {
+    fn of(draft: &Draft, config: &Config, tls: bool, anonymous: bool) -> Result<Self, Error> {
+        let mut body = Self { hash: PayloadHash::EMPTY, headers: HeaderMap::new(), framing: Framing::Plain };
+        match &draft.payload {
+            Payload::Empty => {}
+            Payload::Bytes(bytes) => body.in_memory(bytes, draft, config, tls)?,
+            Payload::Source { len, .. } => body.streamed(*len, draft, config, tls, anonymous)?,
+        }
+        Ok(body)
+    }
+
+    fn in_memory(&mut self, bytes: &[u8], draft: &Draft, config: &Config, tls: bool) -> Result<(), Error> {
+        let hashed = match config.payload_signing {
+            PayloadSigning::Always => true,
+            PayloadSigning::Never => false,
+            PayloadSigning::Auto => !tls || bytes.len() <= CHEAP_TO_HASH,
+        };
+        self.hash = if hashed { PayloadHash::of(bytes) } else { PayloadHash::Unsigned };
+        let given = draft.headers.keys().any(|name| {
+            name == "content-md5"
+                || name
+                    .as_str()
+                    .strip_prefix("x-amz-checksum-")
+                    .is_some_and(|n| n != "type" && n != "algorithm")
+        });
+        let by_default = draft.is_data && config.sends_checksums() && !given;
+        let algorithm = match &draft.checksum {
+            Some(algorithm) if !given => Some(algorithm.clone()),
+            _ => by_default.then_some(ChecksumAlgorithm::Crc64Nvme),
+        };
+        if let Some(algorithm) = algorithm {
+            let mut hasher = Hasher::new(&algorithm)?;
+            hasher.update(bytes);
+            if let (Some(name), Ok(value)) =
+                (algorithm.header_name(), HeaderValue::from_str(&hasher.finish().to_string()))
+            {
+                self.headers.insert(name, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn streamed(
+        &mut self,
+        len: u64,
+        draft: &Draft,
+        config: &Config,
+        tls: bool,
+        anonymous: bool,
+    ) -> Result<(), Error> {
+        let sign_chunks = !anonymous
+            && match config.payload_signing {
+                PayloadSigning::Always => true,
+                PayloadSigning::Never => false,
+                PayloadSigning::Auto => !tls,
+            };
+        (self.hash, self.framing) = match (&draft.checksum, sign_chunks) {
+            (None, false) => (PayloadHash::Unsigned, Framing::Plain),
+            (None, true) => (PayloadHash::StreamingSigned, Framing::Signed(None)),
+            (Some(a), true) => (PayloadHash::StreamingSignedTrailer, Framing::Signed(Some(a.clone()))),
+            (Some(a), false) => (PayloadHash::StreamingUnsignedTrailer, Framing::Trailer(a.clone())),
+        };
+        if matches!(self.framing, Framing::Plain) {
+            return Ok(());
+        }
+        self.headers.insert("x-amz-decoded-content-length", HeaderValue::from(len));
+        let encoding = match draft.headers.get(CONTENT_ENCODING).and_then(|v| v.to_str().ok()) {
+            Some(own) => HeaderValue::from_str(&format!("aws-chunked,{own}"))
+                .map_err(|_| Error::invalid_input("Content-Encoding has a character that cannot be sent"))?,
+            None => HeaderValue::from_static("aws-chunked"),
+        };
+        self.headers.insert(CONTENT_ENCODING, encoding);
+        if let Some(name) = draft.checksum.as_ref().and_then(ChecksumAlgorithm::header_name)
+            && let Ok(value) = HeaderValue::from_str(name.as_str())
+        {
+            self.headers.insert(HeaderName::from_static("x-amz-trailer"), value);
+        }
+        Ok(())
+    }
+
+    fn encoder(
+        &self,
+        payload: &Payload,
+        signed: Option<(sign::Signature, &SigningParams<'_>)>,
+    ) -> Result<Option<BodyEncoder>, Error> {
+        let Payload::Source { len, .. } = payload else { return Ok(None) };
+        let chunk = BodyEncoder::CHUNK_LEN;
+        let encoder = match (&self.framing, signed) {
+            (Framing::Signed(None), Some((seed, params))) => {
+                BodyEncoder::signed_chunks(*len, chunk, seed, params)?
+            }
+            (Framing::Signed(Some(algorithm)), Some((seed, params))) => {
+                let trailers = vec![Trailer::checksum(algorithm)?];
+                BodyEncoder::signed_chunks_with_trailers(*len, chunk, seed, params, trailers)?
+            }
+            (Framing::Trailer(algorithm), _) => {
+                BodyEncoder::unsigned_trailer(*len, chunk, vec![Trailer::checksum(algorithm)?])?
+            }
+            _ => BodyEncoder::identity(*len),
+        };
+        Ok(Some(encoder))
+    }
+}

@@ -1,0 +1,111 @@
+//! What the calls of a client share: configuration, caches, and the quota of retries.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::credentials::Cache;
+use crate::endpoint::Region;
+use crate::retry::{Quota, Rng};
+use crate::sign::{KeyCache, SigningKey};
+use crate::{Credentials, Error, Now, Timestamp};
+
+/// Cheap to clone; all clones share the same caches.
+#[derive(Clone, Debug)]
+pub struct Session(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: Config,
+    credentials: Cache,
+    keys: Mutex<KeyCache>,
+    /// Where buckets turned out to be.
+    regions: Mutex<BTreeMap<String, Region>>,
+    quota: Quota,
+    calls: AtomicU64,
+    /// What the service's clock is ahead of ours.
+    clock: Mutex<ClockOffset>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ClockOffset {
+    ahead: Duration,
+    behind: Duration,
+}
+
+/// How many buckets' regions are remembered.
+const MAX_REGIONS: usize = 1_000;
+
+impl Session {
+    /// A session with empty caches.
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            credentials: Cache::default(),
+            keys: Mutex::new(KeyCache::new()),
+            regions: Mutex::default(),
+            quota: Quota::new(),
+            calls: AtomicU64::new(0),
+            clock: Mutex::default(),
+        }))
+    }
+
+    /// How the client is set up.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn credentials(&self) -> &Cache {
+        &self.0.credentials
+    }
+
+    pub(crate) fn quota(&self) -> &Quota {
+        &self.0.quota
+    }
+
+    /// A generator for one call: another for each, the same again in a replay.
+    pub(crate) fn rng(&self) -> Rng {
+        let call = self.0.calls.fetch_add(1, Ordering::Relaxed);
+        Rng::new(self.0.config.seed ^ call.wrapping_mul(0xD6E8_FEB8_6659_FD93))
+    }
+
+    pub(crate) fn key(
+        &self,
+        credentials: &Credentials,
+        time: Timestamp,
+        region: &str,
+    ) -> Result<SigningKey, Error> {
+        lock(&self.0.keys).get(credentials, time, region, "s3")
+    }
+
+    pub(crate) fn region_of(&self, bucket: Option<&str>) -> Region {
+        let known = bucket.and_then(|bucket| lock(&self.0.regions).get(bucket).cloned());
+        known.unwrap_or_else(|| self.0.config.region.clone())
+    }
+
+    pub(crate) fn remember_region(&self, bucket: &str, region: Region) {
+        let mut regions = lock(&self.0.regions);
+        if regions.len() >= MAX_REGIONS {
+            regions.pop_first();
+        }
+        regions.insert(bucket.to_owned(), region);
+    }
+
+    /// The service's time, as far as it is known.
+    pub(crate) fn service_time(&self, now: Now) -> Timestamp {
+        let ClockOffset { ahead, behind } = *lock(&self.0.clock);
+        now.wall.saturating_add(ahead).saturating_sub(behind)
+    }
+
+    pub(crate) fn set_service_time(&self, now: Now, service: Timestamp) {
+        *lock(&self.0.clock) =
+            ClockOffset { ahead: service.since(now.wall), behind: now.wall.since(service) };
+    }
+}
+
+/// No section of ours can panic half-way through a change, so a poisoned lock is as good as any.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
