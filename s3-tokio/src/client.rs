@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use s3_proto::credentials::Environment;
-use s3_proto::session::Session;
-use s3_proto::{Config, Error, ErrorKind, LoadConfig};
+use s3_proto::{Config, Error, ErrorKind, LoadConfig, Session};
 
 use crate::clock::{self, Clock};
 use crate::drive::Run;
 use crate::driver::{Tokio, finish};
-use crate::transport::{Limits, Options, PoolStats, Resolve, SystemResolver, Transport, Trust};
+use crate::transport::{Options, PoolStats, Resolve, Transport};
 
 /// An S3 client on tokio. All operations are those of the core's [`Client`](s3_proto::client::Client), which
 /// it derefs to. Cloning it is cheap; clones share connections and caches.
@@ -41,7 +40,7 @@ impl Client {
 
     /// Sets what concerns connections.
     pub fn builder(config: Config) -> Builder {
-        Builder::new(Some(config))
+        Builder { config, options: Options::default(), no_proxy: false }
     }
 
     /// A client that is configured as AWS's tools are: by environment variables and the shared files.
@@ -49,7 +48,10 @@ impl Client {
     /// # Errors
     /// Settings that are contradictory or cannot be understood.
     pub async fn from_env() -> Result<Self, Error> {
-        Builder::new(None).from_env().await?.build()
+        // Variables that are not text are none that we know.
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::new(load_config(Environment::from_iter(variables)).await?)
     }
 
     /// Opens up to `connections` connections to where the objects of `bucket` are, finds credentials, and
@@ -82,38 +84,35 @@ impl Deref for Client {
     }
 }
 
+/// What these environment variables, and the profile files that they name, say about a client.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), s3_tokio::Error> {
+/// use s3_proto::credentials::Environment;
+/// use s3_tokio::Client;
+///
+/// let environment = Environment::from_iter(std::env::vars());
+/// let config = s3_tokio::load_config(environment).await?.with_max_attempts(5);
+/// let client = Client::builder(config).max_connections_per_host(16).build()?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Settings that are contradictory or cannot be understood, or no region.
+pub async fn load_config(environment: Environment) -> Result<Config, Error> {
+    let transport = Arc::new(Transport::new(Options::default())?);
+    finish(Run::new(LoadConfig::new(environment), transport, Clock::new(), None, false)).await
+}
+
 /// Settings of connections.
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
-    config: Option<Config>,
+    config: Config,
     options: Options,
     no_proxy: bool,
 }
 
 impl Builder {
-    fn new(config: Option<Config>) -> Self {
-        let options = Options {
-            resolver: Arc::new(SystemResolver),
-            trust: Trust::default(),
-            proxies: None,
-            limits: Limits { connections: 64, streams: 256 },
-            // S3 closes connections that have been idle for some 20 s; one that we close first is not used at
-            // the very moment at which it goes away.
-            idle_connections: Duration::from_secs(15),
-            h2: true,
-        };
-        Self { config, options, no_proxy: false }
-    }
-
-    /// Reads the configuration from environment variables and the shared files.
-    async fn from_env(mut self) -> Result<Self, Error> {
-        let environment = Environment::from_iter(std::env::vars());
-        let transport = Arc::new(Transport::new(Self::new(None).options)?);
-        let run = Run::new(LoadConfig::new(environment), transport, Clock::new(), None, false);
-        self.config = Some(finish(run).await?);
-        Ok(self)
-    }
-
     /// The most connections to one host at a time; 64 by default. On HTTP/1.1 a request has a connection of
     /// its own until its answer is read.
     pub fn max_connections_per_host(mut self, connections: usize) -> Self {
@@ -121,8 +120,8 @@ impl Builder {
         self
     }
 
-    /// The most requests to one host at a time where it speaks HTTP/2, in which they share connections; 256
-    /// by default.
+    /// The most requests to one host at a time where it speaks HTTP/2, in which they share connections; 128
+    /// by default. A body that nobody reads takes up to 1 MiB.
     pub fn max_streams_per_host(mut self, streams: usize) -> Self {
         self.options.limits.streams = streams.max(1);
         self
@@ -193,16 +192,16 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::Configuration`] if TLS cannot be set up as asked.
     pub fn build(mut self) -> Result<Client, Error> {
-        let Some(config) = self.config else {
-            return Err(Error::new(ErrorKind::ApiMisuse, "a client needs a configuration"));
-        };
         if self.no_proxy {
             self.options.proxies = None;
         } else if self.options.proxies.is_none() {
             self.options.proxies = Some(Arc::new(Matcher::from_env()));
         }
         let transport = Arc::new(Transport::new(self.options)?);
-        let session = Session::new(config, clock::seed());
+        if self.config.seed == 0 {
+            self.config.seed = clock::seed();
+        }
+        let session = Session::new(self.config);
         Ok(Client(s3_proto::client::Client::new(Tokio::new(session, transport, Clock::new()))))
     }
 }

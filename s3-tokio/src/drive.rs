@@ -150,10 +150,10 @@ impl<M: Machine> Run<M> {
             Task::ReadFile(path) => self.work(id, async move { Outcome::File(read_file(path).await) }),
             Task::AwaitCredentials(ticket) => {
                 let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
-                ticket.on_ready(Box::new(move || {
+                ticket.on_ready(move || {
                     // Nobody waits any more if this fails.
                     let _ = sender.send(());
-                }));
+                });
                 self.work(id, async move {
                     // A call-back that is dropped also means that there is nothing to wait for.
                     let _ = receiver.await;

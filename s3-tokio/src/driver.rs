@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use s3_proto::client::{Driver, Streaming};
-use s3_proto::session::Session;
-use s3_proto::{Error, ErrorKind, Machine};
+use s3_proto::{Error, ErrorKind, Machine, Session};
 
 use crate::body::Body;
 use crate::clock::Clock;

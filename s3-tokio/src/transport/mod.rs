@@ -52,6 +52,21 @@ pub(crate) struct Options {
     pub(crate) h2: bool,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            resolver: Arc::new(SystemResolver),
+            trust: Trust::default(),
+            proxies: None,
+            limits: Limits { connections: 64, streams: 128 },
+            // S3 closes connections that have been idle for some 20 s; one that we close first is not used at
+            // the very moment at which it goes away.
+            idle_connections: Duration::from_secs(15),
+            h2: true,
+        }
+    }
+}
+
 /// Connections to all hosts that a client talks to.
 pub(crate) struct Transport {
     client: Client<Connector, Upload>,

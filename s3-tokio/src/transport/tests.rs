@@ -14,14 +14,7 @@ use super::*;
 use crate::source::Source;
 
 fn transport_with(change: impl FnOnce(&mut Options)) -> Transport {
-    let mut options = Options {
-        resolver: Arc::new(SystemResolver),
-        trust: Trust::default(),
-        proxies: None,
-        limits: Limits { connections: 4, streams: 4 },
-        idle_connections: Duration::from_secs(20),
-        h2: true,
-    };
+    let mut options = Options { limits: Limits { connections: 4, streams: 4 }, ..Options::default() };
     change(&mut options);
     Transport::new(options).unwrap()
 }
