@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use s3_proto::credentials::Environment;
 use s3_test_server::Server;
 use s3_tokio::{Client, Config, Credentials, ErrorKind, Source};
 use sha2::{Digest as _, Sha256};
@@ -37,7 +36,9 @@ async fn main() -> ExitCode {
                 eprintln!("  because: {below}");
                 cause = below.source();
             }
-            if let Some(suggestion) = error.downcast_ref::<s3_tokio::Error>().and_then(|e| e.suggestion()) {
+            if let Some(suggestion) =
+                error.downcast_ref::<s3_tokio::Error>().and_then(s3_tokio::Error::suggestion)
+            {
                 eprintln!("  try: {suggestion}");
             }
             ExitCode::FAILURE
@@ -85,7 +86,7 @@ async fn connect() -> Result<(Client, Option<Server>)> {
     if let Some(endpoint) = endpoint {
         println!("server: {endpoint}, with the credentials of the environment");
         let named = ("AWS_ENDPOINT_URL_S3".to_owned(), endpoint);
-        let environment = Environment::from_iter(std::env::vars().chain([named]));
+        let environment = std::env::vars().chain([named]).collect();
         return Ok((Client::new(s3_tokio::load_config(environment).await?)?, None));
     }
     let (key, secret) = ("AKIDQUICKSTART", "not-much-of-a-secret");
@@ -247,5 +248,10 @@ fn size(bytes: usize) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -51,7 +51,7 @@ impl Client {
         // Variables that are not text are none that we know.
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::new(load_config(Environment::from_iter(variables)).await?)
+        Self::new(load_config(variables.collect()).await?)
     }
 
     /// Opens up to `connections` connections to where the objects of `bucket` are, finds credentials, and
@@ -88,10 +88,9 @@ impl Deref for Client {
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), s3_tokio::Error> {
-/// use s3_proto::credentials::Environment;
 /// use s3_tokio::Client;
 ///
-/// let environment = Environment::from_iter(std::env::vars());
+/// let environment = std::env::vars().collect();
 /// let config = s3_tokio::load_config(environment).await?.with_max_attempts(5);
 /// let client = Client::builder(config).max_connections_per_host(16).build()?;
 /// # Ok(()) }

@@ -1,5 +1,8 @@
 //! The driver against the embedded server.
 
+// Helpers of tests are not known to be tests.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -218,4 +221,54 @@ async fn many_calls_at_a_time_keep_to_the_limit() {
         result.unwrap();
     }
     assert!(server.accepted_connections() <= 6, "{}", server.accepted_connections());
+}
+
+#[tokio::test]
+async fn phases_have_time_outs_of_their_own() {
+    let server = Server::builder().credentials("AKID", "SECRET").start().await.unwrap();
+    server.store().create_bucket("bucket", None);
+    server.store().put("bucket", "key", data(1_000_000));
+    let mut config = config(&server).with_max_attempts(1);
+    config.timeouts.first_byte = Some(Duration::from_millis(200));
+    config.timeouts.idle = Some(Duration::from_millis(200));
+    let client = Client::new(config).unwrap();
+
+    server.on_request(|_| Some(Fault::Stall));
+    let error = client.get_object("bucket", "key").await.unwrap_err();
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Wait)));
+
+    server.on_request(|_| Some(Fault::StallBody(1000)));
+    let body = client.get_object("bucket", "key").await.unwrap().body;
+    let error = body.collect().await.unwrap_err();
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Body)));
+
+    // An operation on which the service is silent for long is a matter of the first byte alone.
+    server.on_request(|_| Some(Fault::Delay(Duration::from_millis(100))));
+    client.copy_object("bucket", "copy", ("bucket", "key")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_got_lost_is_asked_for_again() {
+    let (client, server) = setup().await;
+    for fault in [Fault::Close, Fault::LoseResponse] {
+        server.clear_requests();
+        let mut fault = Some(fault);
+        server.on_request(move |_| fault.take());
+        client.put_object("bucket", "key", "data").await.unwrap();
+        assert_eq!(server.requests().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn large_uploads_wait_for_consent_if_that_is_wanted() {
+    let server = Server::builder().credentials("AKID", "SECRET").start().await.unwrap();
+    let mut config = config(&server);
+    config.expect_continue = Some(1000);
+    let client = Client::new(config).unwrap();
+    client.create_bucket("bucket").await.unwrap();
+    client.put_object("bucket", "key", data(100_000)).await.unwrap();
+    let put = server.requests().pop().unwrap();
+    assert_eq!(put.header("expect"), Some("100-continue"));
+    let body = client.get_object("bucket", "key").await.unwrap().body;
+    assert_eq!(body.collect().await.unwrap(), data(100_000));
 }

@@ -172,7 +172,9 @@ async fn nobody_listens() {
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Refused));
 }
 
-struct Fixed(fn() -> io::Result<Vec<SocketAddr>>);
+type Lookup = fn() -> io::Result<Vec<SocketAddr>>;
+
+struct Fixed(Lookup);
 
 impl Resolve for Fixed {
     fn resolve(&self, _: &str, _: u16) -> Resolving {
@@ -183,7 +185,7 @@ impl Resolve for Fixed {
 
 #[tokio::test]
 async fn names_that_do_not_exist_differ_from_a_resolver_that_is_down() {
-    let cases: [(fn() -> io::Result<Vec<SocketAddr>>, TransportErrorKind); 3] = [
+    let cases: [(Lookup, TransportErrorKind); 3] = [
         (|| Err(io::ErrorKind::NotFound.into()), TransportErrorKind::DnsNotFound),
         (|| Ok(Vec::new()), TransportErrorKind::DnsNotFound),
         (|| Err(io::Error::other("Temporary failure in name resolution")), TransportErrorKind::DnsTemporary),
