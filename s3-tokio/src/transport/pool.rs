@@ -1,0 +1,145 @@
+//! A limit on connections per host, which hyper's pool does not have.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use s3_proto::{Phase, TransportErrorKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::errors::Failure;
+
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Requests on their way, until the last byte of their answer is read; on HTTP/1.1 each has a
+    /// connection of its own.
+    pub active: usize,
+    /// Open connections that carry no request.
+    pub idle: usize,
+    /// Open connections.
+    pub open: usize,
+}
+
+/// How many requests at a time go to one host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// On HTTP/1.1: as many connections.
+    pub(crate) connections: usize,
+    /// On HTTP/2: as many streams, over a few connections.
+    pub(crate) streams: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gate {
+    limits: Limits,
+    hosts: Mutex<BTreeMap<String, Arc<Host>>>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) open: AtomicUsize,
+    active: AtomicUsize,
+    /// Requests that share a connection with others.
+    multiplexed: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Host {
+    connections: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    /// Whether the last answer came over HTTP/2.
+    h2: AtomicBool,
+}
+
+/// The right to one request; released when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _slot: OwnedSemaphorePermit,
+    host: Arc<Host>,
+    counts: Arc<Counts>,
+    multiplexed: bool,
+}
+
+impl Gate {
+    pub(crate) fn new(limits: Limits, counts: Arc<Counts>) -> Self {
+        Self { limits, hosts: Mutex::default(), counts }
+    }
+
+    pub(crate) async fn enter(&self, host: &str, patience: Option<Duration>) -> Result<Permit, Failure> {
+        let entry = self.host(host);
+        let h2 = entry.h2.load(Ordering::Relaxed);
+        let (semaphore, limit) = if h2 {
+            (&entry.streams, self.limits.streams)
+        } else {
+            (&entry.connections, self.limits.connections)
+        };
+        let acquire = semaphore.clone().acquire_owned();
+        let permit = match patience {
+            Some(patience) => tokio::time::timeout(patience, acquire).await.map_err(|_| {
+                let what = if h2 { "streams" } else { "connections" };
+                let message = format!(
+                    "all {limit} {what} to {host} were busy for {} s; raise the limit, or ask for less at a time",
+                    patience.as_secs_f64()
+                );
+                Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message)
+            })?,
+            None => acquire.await,
+        };
+        let permit = permit.map_err(|_| {
+            Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, "the client is shut down")
+        })?;
+        self.counts.active.fetch_add(1, Ordering::Relaxed);
+        Ok(Permit { _slot: permit, host: entry, counts: self.counts.clone(), multiplexed: false })
+    }
+
+    fn host(&self, host: &str) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = hosts.get(host) {
+            return entry.clone();
+        }
+        let entry = Arc::new(Host {
+            connections: Arc::new(Semaphore::new(self.limits.connections)),
+            streams: Arc::new(Semaphore::new(self.limits.streams)),
+            h2: AtomicBool::new(false),
+        });
+        // Hosts nobody is talking to: buckets are host names, and there may be many.
+        if hosts.len() >= 1024 {
+            hosts.retain(|_, entry| Arc::strong_count(entry) > 1);
+        }
+        hosts.insert(host.to_owned(), entry.clone());
+        entry
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        let open = self.counts.open.load(Ordering::Relaxed);
+        let active = self.counts.active.load(Ordering::Relaxed);
+        let multiplexed = self.counts.multiplexed.load(Ordering::Relaxed);
+        let busy = active.saturating_sub(multiplexed) + usize::from(multiplexed > 0);
+        PoolStats { active, idle: open.saturating_sub(busy), open }
+    }
+}
+
+impl Permit {
+    /// The answer has shown which version the host speaks.
+    pub(crate) fn answered(&mut self, version: http::Version) {
+        let h2 = version == http::Version::HTTP_2;
+        self.host.h2.store(h2, Ordering::Relaxed);
+        if h2 && !self.multiplexed {
+            self.multiplexed = true;
+            self.counts.multiplexed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.counts.active.fetch_sub(1, Ordering::Relaxed);
+        if self.multiplexed {
+            self.counts.multiplexed.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,482 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use s3_proto::sign::BodyEncoder;
+use s3_proto::{HttpTask, Payload, Phase, Timeouts, TransportErrorKind};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::source::Source;
+
+fn transport_with(change: impl FnOnce(&mut Options)) -> Transport {
+    let mut options = Options { limits: Limits { connections: 4, streams: 4 }, ..Options::default() };
+    change(&mut options);
+    Transport::new(options).unwrap()
+}
+
+fn transport() -> Transport {
+    transport_with(|_| {})
+}
+
+fn task(method: &str, uri: &str, payload: Payload) -> HttpTask {
+    let mut request = http::Request::builder().method(method).uri(uri);
+    if !payload.is_empty() {
+        request = request.header("content-length", payload.len());
+    }
+    HttpTask {
+        request: request.body(payload).unwrap(),
+        encoder: None,
+        timeouts: Timeouts::default(),
+        expect_continue: false,
+    }
+}
+
+/// Answers each connection with `respond`.
+async fn server<F, R>(respond: F) -> String
+where
+    F: Fn(TcpStream) -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(respond(stream));
+        }
+    });
+    format!("http://{address}/bucket/key")
+}
+
+async fn head_of(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn failed(result: Result<(http::response::Parts, Download), Unanswered>) -> (Phase, TransportErrorKind) {
+    match result.unwrap_err() {
+        Unanswered::Failed(failure) => (failure.phase, failure.cause.kind()),
+        Unanswered::Source(error) => panic!("the source failed: {error:?}"),
+    }
+}
+
+async fn read(mut download: Download) -> Result<Vec<u8>, TransportErrorKind> {
+    let mut all = Vec::new();
+    while let Some(chunk) = download.chunk().await {
+        all.extend_from_slice(&chunk.map_err(|error| error.kind())?);
+    }
+    Ok(all)
+}
+
+#[tokio::test]
+async fn bytes_go_out_and_come_back() {
+    let uri = server(async |mut stream| {
+        let head = head_of(&mut stream).await;
+        assert!(head.starts_with("PUT /bucket/key HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("content-length: 1000000\r\n"), "{head}");
+        let mut body = vec![0; 1_000_000];
+        stream.read_exact(&mut body).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
+        stream.write_all(&body).await.unwrap();
+    })
+    .await;
+    let data: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let sent = task("PUT", &uri, Payload::Bytes(Bytes::from(data.clone())));
+    let transport = transport();
+    let (head, download) = transport.send(sent, None).await.unwrap();
+    assert_eq!(head.status, 200);
+    assert_eq!(transport.stats().active, 1);
+    assert_eq!(read(download).await.unwrap(), data);
+    assert_eq!(transport.stats().active, 0);
+}
+
+#[tokio::test]
+async fn a_source_is_cut_into_the_chunks_of_its_framing() {
+    let trailer = s3_proto::sign::Trailer::checksum(&s3_proto::checksum::ChecksumAlgorithm::Crc32).unwrap();
+    let encoder = BodyEncoder::unsigned_trailer(25, 10, vec![trailer]).unwrap();
+    let len = encoder.encoded_len();
+    let (sender, mut bodies) = tokio::sync::mpsc::unbounded_channel();
+    let uri = server(move |mut stream| {
+        let sender = sender.clone();
+        async move {
+            head_of(&mut stream).await;
+            let mut body = vec![0; usize::try_from(len).unwrap()];
+            stream.read_exact(&mut body).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            sender.send(String::from_utf8(body).unwrap()).unwrap();
+        }
+    })
+    .await;
+    let pieces = ["abcdefgh", "ijklmnopqrstuvw", "x", "y"];
+    let pieces = pieces.map(|piece| io::Result::Ok(Bytes::from_static(piece.as_bytes())));
+    let mut source = Source::stream(stream::iter(pieces), 25);
+    let mut sent = task("PUT", &uri, Payload::Source { len: 25, replayable: false });
+    sent.request.headers_mut().insert("content-length", len.into());
+    sent.encoder = Some(encoder);
+    transport().send(sent, Some(source.start().unwrap())).await.unwrap();
+    let body = bodies.recv().await.unwrap();
+    assert!(
+        body.starts_with("a\r\nabcdefghij\r\na\r\nklmnopqrst\r\n5\r\nuvwxy\r\n0\r\nx-amz-checksum-crc32:"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn a_source_that_is_too_short_is_not_the_networks_fault() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    })
+    .await;
+    let mut source = Source::reader(&b"short"[..], 10);
+    let sent = task("PUT", &uri, Payload::Source { len: 10, replayable: false });
+    let result = transport().send(sent, Some(source.start().unwrap())).await;
+    assert!(matches!(result, Err(Unanswered::Source(_))), "{result:?}");
+    assert!(source.start().is_err(), "a reader is read once");
+}
+
+#[tokio::test]
+async fn a_file_is_read_as_often_as_needed() {
+    let path = std::env::temp_dir().join(format!("s3-tokio-source-{}", std::process::id()));
+    let data = vec![7; 600_000];
+    std::fs::write(&path, &data).unwrap();
+    let mut source = Source::file(&path).await.unwrap();
+    for _ in 0..2 {
+        let mut all = Vec::new();
+        let mut reader = source.start().unwrap();
+        while let Some(piece) = futures_util::StreamExt::next(&mut reader).await {
+            all.extend_from_slice(&piece.unwrap());
+        }
+        assert_eq!(all, data);
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let result = transport().send(task("GET", &uri, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Refused));
+}
+
+type Lookup = fn() -> io::Result<Vec<SocketAddr>>;
+
+struct Fixed(Lookup);
+
+impl Resolve for Fixed {
+    fn resolve(&self, _: &str, _: u16) -> Resolving {
+        let answer = (self.0)();
+        Box::pin(async move { answer })
+    }
+}
+
+#[tokio::test]
+async fn names_that_do_not_exist_differ_from_a_resolver_that_is_down() {
+    let cases: [(Lookup, TransportErrorKind); 3] = [
+        (|| Err(io::ErrorKind::NotFound.into()), TransportErrorKind::DnsNotFound),
+        (|| Ok(Vec::new()), TransportErrorKind::DnsNotFound),
+        (|| Err(io::Error::other("Temporary failure in name resolution")), TransportErrorKind::DnsTemporary),
+    ];
+    for (answer, kind) in cases {
+        let transport = transport_with(|options| options.resolver = Arc::new(Fixed(answer)));
+        let result = transport.send(task("GET", "https://s3.example/", Payload::Empty), None).await;
+        assert_eq!(failed(result), (Phase::Resolve, kind));
+    }
+}
+
+#[tokio::test]
+async fn the_first_byte_does_not_come() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    let mut sent = task("GET", &uri, Payload::Empty);
+    sent.timeouts.first_byte = Some(Duration::from_millis(100));
+    let transport = transport();
+    let result = transport.send(sent, None).await;
+    assert_eq!(failed(result), (Phase::Wait, TransportErrorKind::Timeout));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(transport.stats(), PoolStats::default(), "the connection is closed");
+}
+
+#[tokio::test]
+async fn nobody_takes_the_body() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    let mut sent = task("PUT", &uri, Payload::Bytes(Bytes::from(vec![0; 64 << 20])));
+    sent.timeouts.idle = Some(Duration::from_millis(200));
+    let result = transport().send(sent, None).await;
+    assert_eq!(failed(result), (Phase::Send, TransportErrorKind::Timeout));
+}
+
+#[tokio::test]
+async fn the_handshake_stalls_or_meets_no_tls() {
+    let uri = server(async |stream| {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(stream);
+    })
+    .await;
+    let mut sent = task("GET", &uri.replace("http:", "https:"), Payload::Empty);
+    sent.timeouts.tls = Some(Duration::from_millis(100));
+    let result = transport().send(sent, None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Timeout));
+
+    let uri =
+        server(async |mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap()).await;
+    let sent = task("GET", &uri.replace("http:", "https:"), Payload::Empty);
+    let result = transport().send(sent, None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
+
+    let uri = server(async |stream| drop(stream)).await;
+    let sent = task("GET", &uri.replace("http:", "https:"), Payload::Empty);
+    let result = transport().send(sent, None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsBroken));
+}
+
+#[tokio::test]
+async fn the_connection_closes_before_the_answer_or_in_it() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+    })
+    .await;
+    let result = transport().send(task("GET", &uri, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Wait, TransportErrorKind::Closed));
+
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+    })
+    .await;
+    let (_, download) = transport().send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+    assert_eq!(read(download).await, Err(TransportErrorKind::Closed));
+
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        stream.write_all(b"SMTP ready when you are\r\n\r\n").await.unwrap();
+    })
+    .await;
+    let result = transport().send(task("GET", &uri, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Wait, TransportErrorKind::Protocol));
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_an_error_only_while_somebody_reads() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    let mut sent = task("GET", &uri, Payload::Empty);
+    sent.timeouts.idle = Some(Duration::from_millis(100));
+    let (_, mut download) = transport().send(sent, None).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(download.chunk().await.unwrap().unwrap(), "half");
+    assert_eq!(download.chunk().await.unwrap().unwrap_err().kind(), TransportErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn all_connections_are_busy() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    let transport = transport_with(|options| options.limits.connections = 1);
+    let (_, first) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+    let mut second = task("GET", &uri, Payload::Empty);
+    second.timeouts.pool = Some(Duration::from_millis(50));
+    let result = transport.send(second, None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::PoolExhausted));
+    drop(first);
+    transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let uri = server(async |mut stream| {
+        loop {
+            if head_of(&mut stream).await.is_empty() {
+                break;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+        }
+    })
+    .await;
+    let transport = transport();
+    for _ in 0..3 {
+        let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+        download.discard().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(transport.stats(), PoolStats { active: 0, idle: 1, open: 1 });
+}
+
+#[tokio::test]
+async fn the_body_waits_for_continue() {
+    let uri = server(async |mut stream| {
+        let head = head_of(&mut stream).await;
+        assert!(head.contains("expect: 100-continue\r\n"), "{head}");
+        let mut body = [0; 4];
+        let early = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut body)).await;
+        assert!(early.is_err(), "the body came too early");
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut body).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n").await.unwrap();
+        stream.write_all(&body).await.unwrap();
+    })
+    .await;
+    let mut sent = task("PUT", &uri, Payload::Bytes(Bytes::from_static(b"body")));
+    sent.expect_continue = true;
+    let started = Instant::now();
+    let (_, download) = transport().send(sent, None).await.unwrap();
+    assert_eq!(read(download).await.unwrap(), b"body");
+    assert!(started.elapsed() < Duration::from_millis(900), "it did not wait for the time-out");
+}
+
+#[tokio::test]
+async fn a_refusal_spares_the_body() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(refusal).await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty(), "the body was sent all the same");
+    })
+    .await;
+    let mut sent = task("PUT", &uri, Payload::Bytes(Bytes::from_static(b"body")));
+    sent.expect_continue = true;
+    let (head, _) = transport().send(sent, None).await.unwrap();
+    assert_eq!(head.status, 403);
+}
+
+#[tokio::test]
+async fn a_proxy_tunnels_https_and_may_refuse() {
+    let proxy = server(async |mut stream| {
+        let head = head_of(&mut stream).await;
+        assert!(head.starts_with("CONNECT s3.example:443 HTTP/1.1\r\n"), "{head}");
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await.unwrap();
+    })
+    .await;
+    let proxy = proxy.trim_end_matches("/bucket/key").to_owned();
+    let transport = transport_with(|options| {
+        options.proxies = Some(Arc::new(Matcher::builder().https(proxy).no("internal.example").build()));
+    });
+    let result = transport.send(task("GET", "https://s3.example/", Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Proxy));
+}
+
+const CERTIFICATE: &[u8] = include_bytes!("../../tests/data/localhost.pem");
+const KEY: &[u8] = include_bytes!("../../tests/data/localhost.key");
+
+fn acceptor(protocols: &[&[u8]]) -> tokio_rustls::TlsAcceptor {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::from_pem_slice(KEY).unwrap())
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    tokio_rustls::TlsAcceptor::from(Arc::new(config))
+}
+
+/// A server whose certificate nobody has signed.
+async fn tls_server() -> String {
+    let acceptor = acceptor(&[b"http/1.1"]);
+    let uri = server(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret").await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    })
+    .await;
+    uri.replace("http://127.0.0.1", "https://localhost")
+}
+
+#[tokio::test]
+async fn certificates_are_checked_unless_that_is_turned_off() {
+    let uri = tls_server().await;
+    let result = transport().send(task("GET", &uri, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
+
+    let trusting = transport_with(|options| options.trust.extra_roots.push(CERTIFICATE.to_vec()));
+    let (_, download) = trusting.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+    assert_eq!(read(download).await.unwrap(), b"secret");
+    // The certificate is for another name.
+    let other = uri.replace("localhost", "127.0.0.1");
+    let result = trusting.send(task("GET", &other, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
+
+    let reckless = transport_with(|options| options.trust.accept_invalid = true);
+    let (_, download) = reckless.send(task("GET", &other, Payload::Empty), None).await.unwrap();
+    assert_eq!(read(download).await.unwrap(), b"secret");
+}
+
+#[test]
+fn a_root_that_is_no_certificate_is_refused() {
+    let trust = Trust { extra_roots: vec![b"hello".to_vec()], accept_invalid: false };
+    assert_eq!(trust.config(true).unwrap_err().kind(), s3_proto::ErrorKind::Configuration);
+}
+
+#[tokio::test]
+async fn requests_share_a_connection_over_http_2() {
+    let acceptor = acceptor(&[b"h2"]);
+    let uri = server(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let stream = hyper_util::rt::TokioIo::new(acceptor.accept(stream).await.unwrap());
+            let service = hyper::service::service_fn(async |_| {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                io::Result::Ok(http::Response::new(Upload::bytes(Bytes::from(vec![1; 100_000]))))
+            });
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let _ = connection.serve_connection(stream, service).await;
+        }
+    })
+    .await;
+    let uri = uri.replace("http://127.0.0.1", "https://localhost");
+    let transport = transport_with(|options| {
+        options.trust.accept_invalid = true;
+        options.limits = Limits { connections: 1, streams: 10 };
+    });
+    let (head, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+    assert_eq!(head.version, http::Version::HTTP_2);
+    assert_eq!(read(download).await.unwrap().len(), 100_000);
+    let calls = (0..10).map(|_| transport.send(task("GET", &uri, Payload::Empty), None));
+    let answers: Vec<_> =
+        futures_util::future::join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(transport.stats(), PoolStats { active: 10, idle: 0, open: 1 });
+    for (_, download) in answers {
+        assert_eq!(read(download).await.unwrap().len(), 100_000);
+    }
+    assert_eq!(transport.stats(), PoolStats { active: 0, idle: 1, open: 1 });
+}

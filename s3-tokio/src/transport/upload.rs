@@ -1,0 +1,301 @@
+//! The body of a request on its way out.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use s3_proto::SourceError;
+use s3_proto::sign::BodyEncoder;
+use tokio::time::{Instant, Sleep};
+
+use crate::source::Reader;
+
+/// How long to wait for `100 Continue` from a service that may never send it (RFC 9110, 10.1.1).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// Bytes in memory are handed over in slices, so that what has been sent can be told.
+const SLICE: usize = 256 * 1024;
+
+/// How far a body has got: shared by the body, which hyper owns, and the request that waits for the answer.
+#[derive(Debug)]
+pub(crate) struct Progress(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    stage: Stage,
+    moved_at: Instant,
+    go_ahead: bool,
+    source_error: Option<SourceError>,
+    /// The request, which sets its time-out by the stage.
+    watcher: Option<Waker>,
+    /// The body, which is held back until `100 Continue`.
+    held: Option<Waker>,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The user's data is awaited, or the service's consent.
+    Held,
+    /// The network is to take the rest.
+    Sending,
+    /// All has been handed to the connection.
+    Sent,
+}
+
+impl Progress {
+    fn new(stage: Stage) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            stage,
+            moved_at: Instant::now(),
+            go_ahead: false,
+            source_error: None,
+            watcher: None,
+            held: None,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn move_to(&self, stage: Stage) {
+        let mut state = self.lock();
+        state.moved_at = Instant::now();
+        if std::mem::replace(&mut state.stage, stage) != stage
+            && let Some(watcher) = state.watcher.take()
+        {
+            watcher.wake();
+        }
+    }
+
+    /// Where it is, and since when.
+    pub(crate) fn watch(&self, waker: &Waker) -> (Stage, Instant) {
+        let mut state = self.lock();
+        match &mut state.watcher {
+            Some(watcher) => watcher.clone_from(waker),
+            None => state.watcher = Some(waker.clone()),
+        }
+        (state.stage, state.moved_at)
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        self.lock().stage == Stage::Sent
+    }
+
+    /// The service has said `100 Continue`.
+    pub(crate) fn go_ahead(&self) {
+        let mut state = self.lock();
+        state.go_ahead = true;
+        if let Some(held) = state.held.take() {
+            held.wake();
+        }
+    }
+
+    pub(crate) fn take_source_error(&self) -> Option<SourceError> {
+        self.lock().source_error.take()
+    }
+}
+
+/// The body.
+pub(crate) struct Upload {
+    data: Data,
+    /// Bytes that are still to be handed over, framing included.
+    left: u64,
+    progress: Arc<Progress>,
+    hold: Option<Hold>,
+}
+
+enum Data {
+    Bytes(Bytes),
+    Source(Box<Encoded>),
+}
+
+struct Encoded {
+    reader: Reader,
+    encoder: BodyEncoder,
+    cutter: Cutter,
+    out: VecDeque<Bytes>,
+    ended: bool,
+}
+
+enum Hold {
+    Fresh,
+    Waiting(Pin<Box<Sleep>>),
+}
+
+impl Upload {
+    pub(crate) fn bytes(bytes: Bytes) -> Self {
+        let stage = if bytes.is_empty() { Stage::Sent } else { Stage::Sending };
+        let left = bytes.len() as u64;
+        Self { data: Data::Bytes(bytes), left, progress: Progress::new(stage), hold: None }
+    }
+
+    pub(crate) fn source(reader: Reader, encoder: BodyEncoder) -> Self {
+        let left = encoder.encoded_len();
+        let stage = if left == 0 { Stage::Sent } else { Stage::Sending };
+        let cutter = Cutter { exact: encoder.chunk_len(), ready: Bytes::new(), partial: BytesMut::new() };
+        let encoded = Encoded { reader, encoder, cutter, out: VecDeque::new(), ended: false };
+        Self { data: Data::Source(Box::new(encoded)), left, progress: Progress::new(stage), hold: None }
+    }
+
+    /// Waits for `100 Continue` before the first byte.
+    pub(crate) fn hold(&mut self) {
+        self.hold = Some(Hold::Fresh);
+    }
+
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
+    }
+
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(hold) = &mut self.hold else { return Poll::Ready(()) };
+        {
+            let mut state = self.progress.lock();
+            if state.go_ahead {
+                drop(state);
+                self.hold = None;
+                return Poll::Ready(());
+            }
+            state.held = Some(cx.waker().clone());
+        }
+        if let Hold::Fresh = hold {
+            self.progress.move_to(Stage::Held);
+            *hold = Hold::Waiting(Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+        }
+        if let Hold::Waiting(sleep) = hold {
+            ready!(sleep.as_mut().poll(cx));
+        }
+        self.hold = None;
+        Poll::Ready(())
+    }
+}
+
+impl Encoded {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, SourceError>>> {
+        loop {
+            if let Some(bytes) = self.out.pop_front() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let step = match self.cutter.take() {
+                Some(chunk) => self.frame(chunk),
+                None => match ready!(self.reader.as_mut().poll_next(cx)) {
+                    Some(Ok(bytes)) => {
+                        self.cutter.ready = bytes;
+                        Ok(())
+                    }
+                    Some(Err(error)) => Err(SourceError::new(error)),
+                    None => self.end(),
+                },
+            };
+            if let Err(error) = step {
+                self.ended = true;
+                self.out.clear();
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+
+    fn frame(&mut self, chunk: Bytes) -> Result<(), SourceError> {
+        let frame = self.encoder.encode(&chunk).map_err(|error| wrong_length(&error))?;
+        self.out.extend([frame.head, chunk, frame.tail].into_iter().filter(|bytes| !bytes.is_empty()));
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), SourceError> {
+        self.ended = true;
+        let last = self.cutter.partial.split().freeze();
+        if !last.is_empty() {
+            self.frame(last)?;
+        }
+        let end = self.encoder.finish().map_err(|error| wrong_length(&error))?;
+        if !end.is_empty() {
+            self.out.push_back(end);
+        }
+        Ok(())
+    }
+}
+
+fn wrong_length(error: &s3_proto::Error) -> SourceError {
+    SourceError::new(io::Error::new(io::ErrorKind::InvalidData, error.message().to_owned()))
+}
+
+/// Cuts what a source gives into chunks of the length that the framing wants; copies only where a chunk is
+/// put together from several pieces.
+struct Cutter {
+    exact: Option<usize>,
+    ready: Bytes,
+    partial: BytesMut,
+}
+
+impl Cutter {
+    fn take(&mut self) -> Option<Bytes> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        let Some(len) = self.exact else { return Some(self.ready.split_to(self.ready.len().min(SLICE))) };
+        if self.partial.is_empty() && self.ready.len() >= len {
+            return Some(self.ready.split_to(len));
+        }
+        let missing = len.saturating_sub(self.partial.len());
+        let piece = self.ready.split_to(self.ready.len().min(missing));
+        self.partial.reserve(missing);
+        self.partial.extend_from_slice(&piece);
+        (self.partial.len() == len).then(|| self.partial.split().freeze())
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        ready!(this.poll_hold(cx));
+        let next = match &mut this.data {
+            Data::Bytes(bytes) if bytes.is_empty() => None,
+            Data::Bytes(bytes) => Some(Ok(bytes.split_to(bytes.len().min(SLICE)))),
+            Data::Source(encoded) => match encoded.poll_next(cx) {
+                Poll::Ready(next) => next,
+                Poll::Pending => {
+                    this.progress.move_to(Stage::Held);
+                    return Poll::Pending;
+                }
+            },
+        };
+        match next {
+            Some(Ok(bytes)) => {
+                this.left = this.left.saturating_sub(bytes.len() as u64);
+                this.progress.move_to(if this.left == 0 { Stage::Sent } else { Stage::Sending });
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Some(Err(error)) => {
+                this.progress.lock().source_error = Some(error);
+                Poll::Ready(Some(Err(io::Error::other("reading the data to send failed"))))
+            }
+            None => {
+                this.progress.move_to(Stage::Sent);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
