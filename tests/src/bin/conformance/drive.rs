@@ -47,11 +47,11 @@ pub(crate) enum Came<I, T> {
     Output(T),
 }
 
+/// How a machine ends.
+pub(crate) type End<M> = Result<Came<<M as Machine>::Item, <M as Machine>::Output>, s3_proto::Error>;
+
 /// Gives `response` to each request of the machine.
-pub(crate) fn drive<M: Machine>(
-    mut machine: M,
-    response: &Response,
-) -> Result<Result<Came<M::Item, M::Output>, s3_proto::Error>, Verdict> {
+pub(crate) fn drive<M: Machine>(mut machine: M, response: &Response) -> Result<End<M>, Verdict> {
     let now = now()?;
     for _ in 0..MAX_POLLS {
         match machine.poll(now) {

@@ -30,12 +30,12 @@ fn parser(case: &Value) -> Outcome {
         return match got {
             Err(error) if error.message().contains(part) => Ok(()),
             Err(error) => Err(fail(part, error.message())),
-            Ok(set) => Err(fail(part, &contents(&set))),
+            Ok(set) => Err(fail(part, contents(&set))),
         };
     }
     let set = match got {
         Ok(set) => set,
-        Err(error) => return Err(fail(&case["profiles"].to_string(), error.message())),
+        Err(error) => return Err(fail(case["profiles"].to_string(), error.message())),
     };
     let mut sections = vec![("profiles", profiles(&set))];
     if case["sso_sessions"].is_object() {
@@ -44,7 +44,7 @@ fn parser(case: &Value) -> Outcome {
     for (name, got) in sections {
         let expected = string_maps(&case[name]);
         if expected != got {
-            return Err(fail(&format!("{name} {expected:?}"), &format!("{got:?}")));
+            return Err(fail(format!("{name} {expected:?}"), format!("{got:?}")));
         }
     }
     Ok(())
@@ -66,7 +66,7 @@ fn locations(case: &Value) -> Outcome {
     for (name, got) in got {
         match case[name].as_str() {
             Some(expected) if got.as_deref() != Some(expected) => {
-                return Err(fail(&format!("{name} {expected}"), &format!("{got:?}")));
+                return Err(fail(format!("{name} {expected}"), format!("{got:?}")));
             }
             _ => {}
         }
@@ -84,7 +84,7 @@ fn configured_endpoint_url(case: &Value) -> Outcome {
     let expected = text(case, "endpoint_url");
     match endpoint_of(case) {
         Ok(got) if got == expected => Ok(()),
-        Ok(got) => Err(fail(expected, &got)),
+        Ok(got) => Err(fail(expected, got)),
         Err(error) => Err(fail(expected, error.message())),
     }
 }

@@ -1,6 +1,7 @@
 //! The declarations of the operations, against S3's own model.
 
 use s3_proto::checksum::ChecksumAlgorithm;
+#[allow(clippy::wildcard_imports)] // Nearly all of it.
 use s3_proto::ops::*;
 use serde_json::Value;
 

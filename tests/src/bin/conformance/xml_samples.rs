@@ -1,6 +1,7 @@
 //! Answers of S3 and of others that speak like it, and what is sent.
 
 use s3_proto::encode::uri_encode;
+#[allow(clippy::wildcard_imports)] // Nearly all of it.
 use s3_proto::ops::*;
 use s3_proto::xml::Reader;
 use s3_proto::{ETag, Error, Payload};
@@ -238,10 +239,11 @@ fn element<'a>(name: &str, mut rest: &'a str) -> Result<(&'a str, String), Verdi
     loop {
         let (before, tag) = rest.split_once('<').ok_or_else(broken)?;
         let (tag, after) = tag.split_once('>').ok_or_else(broken)?;
-        text.push_str(before.trim());
+        // Outside of attributes a quote means the same with and without escape.
+        text.push_str(&before.trim().replace("&quot;", "\""));
         rest = after;
         if tag.starts_with('/') {
-            children.sort_by(|(a, _): &(&str, String), (b, _)| a.cmp(b));
+            children.sort_by_key(|child: &(&str, String)| child.0);
             let children: Vec<String> = children.into_iter().map(|(_, child)| child).collect();
             return Ok((rest, format!("<{name}>{text}{}</{name}>", children.concat())));
         }
