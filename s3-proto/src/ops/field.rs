@@ -75,9 +75,10 @@ impl Text for Timestamp {
     }
 }
 
+/// In the quotes that HTTP wants (RFC 9110 section 8.8.3); `*` is not an entity tag and has none.
 impl Text for ETag {
     fn text(&self) -> Cow<'_, str> {
-        Cow::Owned(self.to_string())
+        if *self == Self::ANY { Cow::Borrowed("*") } else { Cow::Owned(format!("\"{self}\"")) }
     }
     fn parse(text: &str) -> Option<Self> {
         Some(Self::new(text))
@@ -521,4 +522,16 @@ pub(crate) fn open_document(body: &[u8]) -> Result<Reader<'_>, Error> {
 
 pub(crate) fn malformed(message: String) -> Error {
     Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Parse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_travel_in_quotes() {
+        for (given, sent) in [("abc", "\"abc\""), ("\"abc\"", "\"abc\""), ("*", "*")] {
+            assert_eq!(ETag::new(given).text(), sent, "{given}");
+        }
+    }
 }

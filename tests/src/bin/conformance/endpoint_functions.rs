@@ -1,51 +1,50 @@
 //! endpoint_functions.json: what the endpoint rules build upon.
 
+use s3_proto::encode::uri_encode;
 use s3_proto::endpoint::{
     Endpoint, EndpointParams, Region, is_valid_host_label, is_virtual_hostable, resolve,
 };
 use serde_json::Value;
 
-use super::profiles::{Verdict, Verdicts, failed, run, text};
+use crate::List;
+use crate::tally::{Outcome, Tally, flag, same, skip, text};
 
-/// `is_virtual_hostable_s3_bucket[]`.
-pub(crate) fn virtual_hostable(cases: &Value) -> Verdicts {
-    run(cases, |case| {
-        let bucket = text(case, "bucket");
-        let got = (is_virtual_hostable(bucket, false), is_virtual_hostable(bucket, true));
-        compare((flag(case, "without_subdomains"), flag(case, "with_subdomains")), got)
-    })
+pub(crate) const LISTS: &[List] = &[
+    ("endpoint_functions.json", "is_virtual_hostable_s3_bucket", |cases| Tally::of(cases, virtual_hostable)),
+    ("endpoint_functions.json", "is_valid_host_label", |cases| Tally::of(cases, valid_host_label)),
+    ("endpoint_functions.json", "partition", |cases| Tally::of(cases, partition)),
+    ("endpoint_functions.json", "parse_url", |cases| Tally::of(cases, parse_url)),
+    ("endpoint_functions.json", "uri_encode", |cases| {
+        Tally::of(cases, |case| same("text", text(case, "output")?, &uri_encode(text(case, "input")?)))
+    }),
+    ("endpoint_functions.json", "parse_arn", |cases| {
+        Tally::of(cases, |_| Err(skip("ARNs: not read by anything public yet")))
+    }),
+    ("endpoint_functions.json", "engine_only_rules_plus_cases", |table| {
+        Tally::table(table, |_, _| Err(skip("a rule set: there is no rules engine here")))
+    }),
+];
+
+fn virtual_hostable(case: &Value) -> Outcome {
+    let bucket = text(case, "bucket")?;
+    let got = (is_virtual_hostable(bucket, false), is_virtual_hostable(bucket, true));
+    same("hostable", &(flag(case, "without_subdomains"), flag(case, "with_subdomains")), &got)
 }
 
-/// `is_valid_host_label[]`.
-pub(crate) fn valid_host_label(cases: &Value) -> Verdicts {
-    run(cases, |case| {
-        let label = text(case, "label");
-        let got = (is_valid_host_label(label, false), is_valid_host_label(label, true));
-        compare((flag(case, "single"), flag(case, "with_dots")), got)
-    })
+fn valid_host_label(case: &Value) -> Outcome {
+    let label = text(case, "label")?;
+    let got = (is_valid_host_label(label, false), is_valid_host_label(label, true));
+    same("valid", &(flag(case, "single"), flag(case, "with_dots")), &got)
 }
 
-/// `partition[]`: only the DNS suffix, which is what S3's own address has of the partition.
-pub(crate) fn partition(cases: &Value) -> Verdicts {
-    run(cases, |case| {
-        let name = text(case, "region");
-        let expected = format!("s3.{name}.{}", text(&case["meta"], "baseSuffix"));
-        match Region::new(name).and_then(|region| resolve(&EndpointParams::new(&region))) {
-            Ok(resolved) => compare(expected, resolved.authority),
-            Err(error) => failed(&expected, error.message()),
-        }
-    })
+/// Only the DNS suffix, which is what S3's own address has of the partition.
+fn partition(case: &Value) -> Outcome {
+    let name = text(case, "region")?;
+    let expected = format!("s3.{name}.{}", text(&case["meta"], "baseSuffix")?);
+    let region = Region::new(name)?;
+    same("authority", &expected, &resolve(&EndpointParams::new(&region))?.authority)
 }
 
-/// `parse_url[]`.
-pub(crate) fn parse_url(cases: &Value) -> Verdicts {
-    run(cases, |case| compare(flag(case, "valid"), Endpoint::parse(text(case, "url")).is_ok()))
-}
-
-fn flag(case: &Value, name: &str) -> bool {
-    case[name].as_bool().unwrap_or_default()
-}
-
-fn compare<T: PartialEq + std::fmt::Debug>(expected: T, got: T) -> Verdict {
-    if expected == got { Verdict::Passed } else { failed(&format!("{expected:?}"), &format!("{got:?}")) }
+fn parse_url(case: &Value) -> Outcome {
+    same("valid", &flag(case, "valid"), &Endpoint::parse(text(case, "url")?).is_ok())
 }

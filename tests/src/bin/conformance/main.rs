@@ -11,8 +11,15 @@
 
 mod checksums;
 mod date_time;
+mod drive;
+mod endpoint_functions;
+mod names;
+mod profiles;
+mod s3_api;
 mod sigv4;
 mod tally;
+mod view;
+mod xml_samples;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -24,7 +31,16 @@ use tally::Tally;
 /// What runs a list: the name of the file, that of the list in it, and the runner.
 type List = (&'static str, &'static str, fn(&Value) -> Tally);
 
-const LISTS: &[&[List]] = &[sigv4::LISTS, checksums::LISTS, date_time::LISTS];
+const LISTS: &[&[List]] = &[
+    sigv4::LISTS,
+    checksums::LISTS,
+    date_time::LISTS,
+    endpoint_functions::LISTS,
+    profiles::LISTS,
+    names::LISTS,
+    s3_api::LISTS,
+    xml_samples::LISTS,
+];
 
 fn main() -> ExitCode {
     let mut out = io::stdout().lock();

@@ -11,91 +11,82 @@ use s3_proto::credentials::{
 use s3_proto::endpoint::{Endpoint, EndpointParams, Region, resolve};
 use serde_json::{Map, Value};
 
-/// How one case went.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    Passed,
-    Failed {
-        expected: String,
-        got: String,
-    },
-    /// The property of the case for which it was not run.
-    Skipped(String),
-}
+use crate::List;
+use crate::tally::{Outcome, Tally, fail, skip};
 
-/// The name of each case and how it went.
-pub(crate) type Verdicts = Vec<(String, Verdict)>;
+pub(crate) const LISTS: &[List] = &[
+    ("profiles.json", "parser", |cases| Tally::of(cases, parser)),
+    ("profiles.json", "file_locations", |cases| Tally::of(cases, locations)),
+    ("profiles.json", "configured_endpoint_url", |cases| Tally::of(cases, configured_endpoint_url)),
+    ("profiles.json", "assume_role_graph", |cases| {
+        Tally::of(cases, |_| Err(skip("credentials by way of other profiles and roles: not implemented yet")))
+    }),
+];
 
 /// `parser[]`: the texts of both files and the merged profiles.
-pub(crate) fn parser(cases: &Value) -> Verdicts {
-    run(cases, |case| {
-        let got = ProfileSet::parse(text(case, "config_file"), text(case, "credentials_file"));
-        if let Some(part) = case["error_containing"].as_str() {
-            return match got {
-                Err(error) if error.message().contains(part) => Verdict::Passed,
-                Err(error) => failed(part, error.message()),
-                Ok(set) => failed(part, &contents(&set)),
-            };
-        }
-        let set = match got {
-            Ok(set) => set,
-            Err(error) => return failed(&case["profiles"].to_string(), error.message()),
+fn parser(case: &Value) -> Outcome {
+    let got = ProfileSet::parse(text(case, "config_file"), text(case, "credentials_file"));
+    if let Some(part) = case["error_containing"].as_str() {
+        return match got {
+            Err(error) if error.message().contains(part) => Ok(()),
+            Err(error) => Err(fail(part, error.message())),
+            Ok(set) => Err(fail(part, contents(&set))),
         };
-        let mut sections = vec![("profiles", profiles(&set))];
-        if case["sso_sessions"].is_object() {
-            sections.push(("sso_sessions", sso_sessions(&set)));
+    }
+    let set = match got {
+        Ok(set) => set,
+        Err(error) => return Err(fail(case["profiles"].to_string(), error.message())),
+    };
+    let mut sections = vec![("profiles", profiles(&set))];
+    if case["sso_sessions"].is_object() {
+        sections.push(("sso_sessions", sso_sessions(&set)));
+    }
+    for (name, got) in sections {
+        let expected = string_maps(&case[name]);
+        if expected != got {
+            return Err(fail(format!("{name} {expected:?}"), format!("{got:?}")));
         }
-        for (name, got) in sections {
-            let expected = string_maps(&case[name]);
-            if expected != got {
-                return failed(&format!("{name} {expected:?}"), &format!("{got:?}"));
-            }
-        }
-        Verdict::Passed
-    })
+    }
+    Ok(())
 }
 
 /// `file_locations[]`: the environment, and the paths and the profile that follow from it.
-pub(crate) fn locations(cases: &Value) -> Verdicts {
-    run(cases, |case| {
-        let platform = match case["platform"].as_str() {
-            Some("windows") => Platform::Windows,
-            _ => Platform::Unix,
-        };
-        let found = file_locations(&environment(&case["environment"]), platform);
-        let path = |p: Option<PathBuf>| p.and_then(|p| p.to_str().map(ToOwned::to_owned));
-        let got = [
-            ("configLocation", path(found.config)),
-            ("credentialsLocation", path(found.credentials)),
-            ("profile", Some(found.profile)),
-        ];
-        for (name, got) in got {
-            match case[name].as_str() {
-                Some(expected) if got.as_deref() != Some(expected) => {
-                    return failed(&format!("{name} {expected}"), &format!("{got:?}"));
-                }
-                _ => {}
+fn locations(case: &Value) -> Outcome {
+    let platform = match case["platform"].as_str() {
+        Some("windows") => Platform::Windows,
+        _ => Platform::Unix,
+    };
+    let found = file_locations(&environment(&case["environment"]), platform);
+    let path = |p: Option<PathBuf>| p.and_then(|p| p.to_str().map(ToOwned::to_owned));
+    let got = [
+        ("configLocation", path(found.config)),
+        ("credentialsLocation", path(found.credentials)),
+        ("profile", Some(found.profile)),
+    ];
+    for (name, got) in got {
+        match case[name].as_str() {
+            Some(expected) if got.as_deref() != Some(expected) => {
+                return Err(fail(format!("{name} {expected}"), format!("{got:?}")));
             }
+            _ => {}
         }
-        Verdict::Passed
-    })
+    }
+    Ok(())
 }
 
 /// `configured_endpoint_url[]`: a profile, the environment and the program's own setting, and where a request
 /// then goes.
-pub(crate) fn configured_endpoint_url(cases: &Value) -> Verdicts {
-    run(cases, |case| {
-        let service = text(case, "service");
-        if service != "s3" {
-            return Verdict::Skipped(format!("service = {service}: not S3"));
-        }
-        let expected = text(case, "endpoint_url");
-        match endpoint_of(case) {
-            Ok(got) if got == expected => Verdict::Passed,
-            Ok(got) => failed(expected, &got),
-            Err(error) => failed(expected, error.message()),
-        }
-    })
+fn configured_endpoint_url(case: &Value) -> Outcome {
+    let service = text(case, "service");
+    if service != "s3" {
+        return Err(skip(format!("service = {service}: not S3")));
+    }
+    let expected = text(case, "endpoint_url");
+    match endpoint_of(case) {
+        Ok(got) if got == expected => Ok(()),
+        Ok(got) => Err(fail(expected, got)),
+        Err(error) => Err(fail(expected, error.message())),
+    }
 }
 
 fn endpoint_of(case: &Value) -> Result<String, Error> {
@@ -166,19 +157,6 @@ fn environment(value: &Value) -> Environment {
     pairs.map(|(name, value)| (name, value.as_str().unwrap_or_default())).collect()
 }
 
-pub(crate) fn run(cases: &Value, check: impl Fn(&Value) -> Verdict) -> Verdicts {
-    let named = |case: &Value| {
-        let names = ["name", "doc", "bucket", "label", "region", "url"];
-        let id = names.iter().find_map(|n| case[n].as_str()).unwrap_or_default();
-        (id.to_owned(), check(case))
-    };
-    cases.as_array().into_iter().flatten().map(named).collect()
-}
-
-pub(crate) fn text<'a>(case: &'a Value, name: &str) -> &'a str {
+fn text<'a>(case: &'a Value, name: &str) -> &'a str {
     case[name].as_str().unwrap_or_default()
-}
-
-pub(crate) fn failed(expected: &str, got: &str) -> Verdict {
-    Verdict::Failed { expected: expected.to_owned(), got: got.to_owned() }
 }

@@ -67,6 +67,16 @@ impl Tally {
         tally
     }
 
+    /// Runs each entry of an object; its name names it.
+    pub(crate) fn table(table: &Value, run: impl Fn(&str, &Value) -> Outcome) -> Self {
+        let mut tally = Self::default();
+        match table.as_object() {
+            Some(entries) => entries.iter().for_each(|(name, entry)| tally.count(name, run(name, entry))),
+            None => tally.count("(table)", Err(fail("an object", "something else"))),
+        }
+        tally
+    }
+
     pub(crate) fn count(&mut self, id: &str, outcome: Outcome) {
         match outcome {
             Ok(()) => self.passed += 1,

@@ -1,0 +1,85 @@
+//! Driving one call by hand, against an answer that is at hand.
+
+use std::time::Duration;
+
+use s3_proto::ops::Operation;
+use s3_proto::{
+    Answer, BodyPlan, Call, Config, Credentials, Instant, Machine, Now, Payload, Session, Step, Task,
+    Timestamp,
+};
+
+use crate::tally::{Verdict, fail};
+
+/// An answer of the service.
+pub(crate) struct Response {
+    pub(crate) head: http::response::Parts,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    pub(crate) fn new(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Self, Verdict> {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let response = response.body(()).map_err(|e| fail("an answer", e.to_string()))?;
+        Ok(Self { head: response.into_parts().0, body: body.as_bytes().to_vec() })
+    }
+}
+
+/// One attempt, to Amazon S3.
+pub(crate) fn session() -> Result<Session, Verdict> {
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret")?;
+    Ok(Session::new(Config::new("us-east-1")?.with_credentials(credentials).with_max_attempts(1)))
+}
+
+fn now() -> Result<Now, Verdict> {
+    let wall = Timestamp::from_unix(1_700_000_000, 0).ok_or_else(|| fail("a time", "none"))?;
+    Ok(Now { mono: Instant::from_origin(Duration::from_secs(1)), wall })
+}
+
+/// More polls than any single call needs.
+const MAX_POLLS: usize = 100;
+
+/// What a machine came to: an item, if it gives one, or else its output.
+pub(crate) enum Came<I, T> {
+    Item(I),
+    Output(T),
+}
+
+/// How a machine ends.
+pub(crate) type End<M> = Result<Came<<M as Machine>::Item, <M as Machine>::Output>, s3_proto::Error>;
+
+/// Gives `response` to each request of the machine.
+pub(crate) fn drive<M: Machine>(mut machine: M, response: &Response) -> Result<End<M>, Verdict> {
+    let now = now()?;
+    for _ in 0..MAX_POLLS {
+        match machine.poll(now) {
+            Step::Start(id, Task::Http(_)) => {
+                if let BodyPlan::Collect = machine.answer(now, id, Answer::Head(&response.head)) {
+                    if !response.body.is_empty() {
+                        let _ = machine.answer(now, id, Answer::Chunk(&response.body));
+                    }
+                    let _ = machine.answer(now, id, Answer::End(None));
+                }
+            }
+            Step::Item(item) => return Ok(Ok(Came::Item(item))),
+            Step::Done(result) => return Ok(result.map(Came::Output)),
+            Step::Cancel(_) => {}
+            other @ (Step::Start(..) | Step::Wait(_)) => {
+                let step = if matches!(other, Step::Wait(_)) { "a wait" } else { "another task" };
+                return Err(fail("an end of the call", step));
+            }
+        }
+    }
+    Err(fail("an end of the call", "none"))
+}
+
+/// The request that an operation sends first.
+pub(crate) fn request<O: Operation>(op: O) -> Result<http::Request<Payload>, Verdict> {
+    match Call::new(session()?, op).poll(now()?) {
+        Step::Start(_, Task::Http(task)) => Ok(task.request),
+        Step::Done(Err(error)) => Err(error.into()),
+        _ => Err(fail("a request", "something else")),
+    }
+}
