@@ -272,3 +272,26 @@ async fn large_uploads_wait_for_consent_if_that_is_wanted() {
     let body = client.get_object("bucket", "key").await.unwrap().body;
     assert_eq!(body.collect().await.unwrap(), data(100_000));
 }
+
+#[tokio::test]
+async fn the_environment_configures_a_client() {
+    let server = Server::builder().credentials("AKID", "SECRET").start().await.unwrap();
+    server.store().create_bucket("bucket", None);
+    let path = std::env::temp_dir().join(format!("s3-tokio-credentials-{}", std::process::id()));
+    std::fs::write(&path, "[default]\naws_access_key_id = AKID\naws_secret_access_key = SECRET\n").unwrap();
+    let endpoint = server.endpoint();
+    let variables = [
+        ("AWS_ENDPOINT_URL_S3", endpoint.as_str()),
+        ("AWS_SHARED_CREDENTIALS_FILE", path.to_str().unwrap()),
+        ("AWS_CONFIG_FILE", "/nowhere/at/all"),
+    ];
+    let environment =
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+    let client = Client::new(s3_tokio::load_config(environment).await.unwrap()).unwrap();
+    // All of them wait for one look into the files.
+    let calls = (0..5).map(|_| client.head_bucket("bucket").send());
+    for answer in futures_util::future::join_all(calls).await {
+        answer.unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
+}
