@@ -423,7 +423,14 @@ impl Exchange {
         if wanted_first.is_some_and(|wanted| wanted != first) {
             return malformed(format!("{} was asked for, but '{text}' came", asked.unwrap_or_default()));
         }
-        let span = last - first + 1;
+        let span = (last - first).saturating_add(1);
+        let wanted_most = asked.and_then(|a| match a.strip_prefix("bytes=")?.split_once('-')? {
+            ("", suffix) => suffix.parse::<u64>().ok(),
+            (from, to) => to.parse::<u64>().ok()?.checked_sub(from.parse().ok()?)?.checked_add(1),
+        });
+        if wanted_most.is_some_and(|most| span > most) {
+            return malformed(format!("{} was asked for, but '{text}' came", asked.unwrap_or_default()));
+        }
         if len.is_some_and(|len| len != span) {
             return malformed(format!("Content-Range '{text}' and Content-Length do not agree"));
         }
