@@ -87,10 +87,22 @@ enum State {
     /// The head waits to be taken by the user; the body follows.
     Head(Attempt, Box<response::Parts>),
     Streaming(Attempt),
+    /// The body is over before the head was taken.
+    HeadThen(Box<response::Parts>, Box<State>),
     Backoff(Instant),
     Failed(Error),
     Finished(Outcome),
     Over,
+}
+
+impl State {
+    /// What comes after a streamed body: the user gets the head first, if it was not taken yet.
+    fn body_over(self, then: Self) -> Self {
+        match self {
+            Self::Head(_, head) => Self::HeadThen(head, Box::new(then)),
+            _ => then,
+        }
+    }
 }
 
 /// What this attempt was signed with: that, and not what siblings have found out since, is what an answer
@@ -182,6 +194,11 @@ impl Exchange {
                     self.deadline = None;
                     return Event::Head(head);
                 }
+                State::HeadThen(head, then) => {
+                    self.state = *then;
+                    self.deadline = None;
+                    return Event::Head(head);
+                }
                 State::Failed(error) => return Event::Done(Err(self.describe(error))),
                 State::Finished(outcome) => return Event::Done(Ok(outcome)),
                 State::Over => return Event::Done(Err(polled_after_done())),
@@ -196,7 +213,7 @@ impl Exchange {
     /// Ends the call if it has taken too long. The task that runs is cancelled first.
     fn check_deadline(&mut self, now: Now) -> Option<Event> {
         self.deadline.filter(|deadline| *deadline <= now.mono)?;
-        if matches!(self.state, State::Failed(_) | State::Finished(_) | State::Over) {
+        if matches!(self.state, State::Failed(_) | State::Finished(_) | State::HeadThen(..) | State::Over) {
             return None;
         }
         self.deadline = None;
@@ -326,20 +343,21 @@ impl Exchange {
             (State::Collecting(attempt, head, body), Answer::End(_)) => {
                 self.collected(now, &attempt, head, body);
             }
-            (State::Head(_, _) | State::Streaming(_), Answer::End(Some(check))) => {
-                self.state = match check.finish() {
+            (state @ (State::Head(..) | State::Streaming(_)), Answer::End(Some(check))) => {
+                let then = match check.finish() {
                     Ok(()) => self.succeed(Outcome::Streamed),
                     Err(error) => State::Failed(error),
                 };
+                self.state = state.body_over(then);
             }
-            (State::Head(..) | State::Streaming(_), Answer::Failed { cause, .. }) => {
+            (state @ (State::Head(..) | State::Streaming(_)), Answer::Failed { cause, .. }) => {
                 let error = truncated(0, None);
                 let error = if cause.kind() == crate::TransportErrorKind::Closed {
                     error
                 } else {
                     cause.clone().into_error(Phase::Body)
                 };
-                self.state = State::Failed(error.with_source(cause));
+                self.state = state.body_over(State::Failed(error.with_source(cause)));
             }
             (_, Answer::Failed { phase, cause }) => {
                 let error = cause.into_error(phase);
@@ -405,7 +423,14 @@ impl Exchange {
         if wanted_first.is_some_and(|wanted| wanted != first) {
             return malformed(format!("{} was asked for, but '{text}' came", asked.unwrap_or_default()));
         }
-        let span = last - first + 1;
+        let span = (last - first).saturating_add(1);
+        let wanted_most = asked.and_then(|a| match a.strip_prefix("bytes=")?.split_once('-')? {
+            ("", suffix) => suffix.parse::<u64>().ok(),
+            (from, to) => to.parse::<u64>().ok()?.checked_sub(from.parse().ok()?)?.checked_add(1),
+        });
+        if wanted_most.is_some_and(|most| span > most) {
+            return malformed(format!("{} was asked for, but '{text}' came", asked.unwrap_or_default()));
+        }
         if len.is_some_and(|len| len != span) {
             return malformed(format!("Content-Range '{text}' and Content-Length do not agree"));
         }

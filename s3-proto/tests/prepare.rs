@@ -1,0 +1,219 @@
+//! From an operation to a request on the wire.
+// Helpers outside of `#[test]` may fail the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use s3_proto::call::Call;
+use s3_proto::checksum::ChecksumAlgorithm;
+use s3_proto::ops::{
+    CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, DeleteObject, HeadObject, Operation,
+    PutObject, SseCustomerKey, UploadPartCopy,
+};
+use s3_proto::{Config, Payload, PayloadSigning, Session};
+use support::*;
+
+fn send<O: Operation>(config: Config, op: O) -> Sent {
+    drive(Call::new(Session::new(config), op), |_| error(400, "Stop")).sent.remove(0)
+}
+
+fn put(size: usize) -> PutObject {
+    PutObject::new("bkt", "k", Payload::Bytes(vec![b'x'; size].into()))
+}
+
+fn source(len: u64) -> PutObject {
+    PutObject::new("bkt", "k", Payload::Source { len, replayable: true })
+}
+
+const HASH: &str = "x-amz-content-sha256";
+
+#[test]
+fn what_is_hashed_depends_on_transport_and_size() {
+    let with = |mut config: Config, signing| {
+        config.payload_signing = signing;
+        config
+    };
+    let unsigned = |sent: &Sent| sent.header(HASH) == Some("UNSIGNED-PAYLOAD");
+    let cases = [
+        ("small over TLS", send(aws(), put(8 << 10)), false),
+        ("large over TLS", send(aws(), put((8 << 10) + 1)), true),
+        ("large without TLS", send(local(), put((8 << 10) + 1)), false),
+        ("always", send(with(aws(), PayloadSigning::Always), put(9_000)), false),
+        ("never", send(with(local(), PayloadSigning::Never), put(1)), true),
+        ("streamed over TLS", send(aws(), source(10)), true),
+    ];
+    for (what, sent, expected) in cases {
+        assert_eq!(unsigned(&sent), expected, "{what}");
+    }
+}
+
+#[test]
+fn an_empty_body_has_the_hash_of_nothing() {
+    let hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(send(aws(), DeleteObject::new("bkt", "k")).header(HASH), Some(hash));
+}
+
+#[test]
+fn a_stream_without_tls_is_signed_chunk_by_chunk() {
+    let sent = send(local(), source(100_000));
+    assert_eq!(sent.header(HASH), Some("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"));
+    assert_eq!(sent.header("content-encoding"), Some("aws-chunked"));
+    assert_eq!(sent.header("x-amz-decoded-content-length"), Some("100000"));
+    let encoder = sent.encoder.as_ref().unwrap();
+    assert_eq!(sent.header("content-length"), Some(encoder.encoded_len().to_string().as_str()));
+    assert_eq!(encoder.decoded_len(), 100_000);
+}
+
+#[test]
+fn the_encoding_of_the_object_stays_behind_that_of_the_body() {
+    let mut op = source(10);
+    op.content_encoding = Some("gzip".into());
+    assert_eq!(send(local(), op).header("content-encoding"), Some("aws-chunked,gzip"));
+}
+
+#[test]
+fn a_checksum_of_a_stream_travels_in_the_trailer() {
+    for (config, hash) in [
+        (aws(), "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        (local(), "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"),
+    ] {
+        let mut op = source(10);
+        op.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
+        let sent = send(config, op);
+        assert_eq!(sent.header(HASH), Some(hash));
+        assert_eq!(sent.header("x-amz-trailer"), Some("x-amz-checksum-crc32"));
+    }
+}
+
+#[test]
+fn a_plain_stream_has_an_encoder_that_changes_nothing() {
+    let sent = send(aws(), source(10));
+    assert_eq!(sent.encoder.as_ref().unwrap().encoded_len(), 10);
+    assert_eq!(sent.header("content-encoding"), None);
+}
+
+#[test]
+fn the_length_is_sent_wherever_a_body_can_be() {
+    assert_eq!(send(aws(), put(0)).header("content-length"), Some("0"));
+    assert_eq!(send(aws(), put(5)).header("content-length"), Some("5"));
+    assert_eq!(send(aws(), source(7)).header("content-length"), Some("7"));
+    assert_eq!(send(aws(), DeleteObject::new("bkt", "k")).header("content-length"), None);
+}
+
+#[test]
+fn data_has_a_checksum_where_the_store_knows_it() {
+    let name = "x-amz-checksum-crc64nvme";
+    assert!(send(aws(), put(5)).header(name).is_some());
+    assert!(send(local(), put(5)).header(name).is_none());
+    let mut asked = local();
+    asked.send_checksums = Some(true);
+    assert!(send(asked, put(5)).header(name).is_some());
+    let mut other = put(5);
+    other.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
+    let sent = send(aws(), other);
+    assert!(sent.header(name).is_none() && sent.header("x-amz-checksum-crc32").is_some());
+    let mut given = put(5);
+    given.content_md5 = Some("XrY7u+Ae7tCTyyK7j1rNww==".into());
+    assert!(send(aws(), given).header(name).is_none());
+}
+
+#[test]
+fn the_service_is_asked_before_a_large_body() {
+    for (config, op, expected) in [
+        (aws(), source(1 << 20), true),
+        (aws(), source((1 << 20) - 1), false),
+        (local(), source(1 << 30), false),
+    ] {
+        let sent = send(config, op);
+        assert_eq!((sent.expect_continue, sent.header("expect").is_some()), (expected, expected));
+    }
+}
+
+#[test]
+fn anonymous_requests_are_not_signed() {
+    let sent = send(Config::new("us-east-1").unwrap(), put(5));
+    for name in ["authorization", "x-amz-security-token"] {
+        assert_eq!(sent.header(name), None, "{name}");
+    }
+    let streamed =
+        send(Config::new("us-east-1").unwrap().with_endpoint("http://127.0.0.1:9000").unwrap(), source(9));
+    assert_eq!((streamed.header("content-encoding"), streamed.header("content-length")), (None, Some("9")));
+}
+
+#[test]
+fn what_proxies_change_is_not_signed() {
+    let sent = send(aws(), source(2 << 20));
+    for name in ["user-agent", "accept-encoding", "expect", "content-length", "connection"] {
+        assert!(!sent.signed_headers().contains(&name), "{name}");
+    }
+    assert!(sent.signed_headers().contains(&"host"));
+    assert!(sent.header("user-agent").unwrap().starts_with("s3-proto/"));
+}
+
+#[test]
+fn keys_are_encoded_once_and_never_normalised() {
+    let cases = [
+        ("a b", "/a%20b"),
+        ("a+b", "/a%2Bb"),
+        ("a/b//c", "/a/b//c"),
+        ("/lead", "//lead"),
+        ("%41", "/%2541"),
+        ("ü", "/%C3%BC"),
+        ("q?x#y", "/q%3Fx%23y"),
+        ("~-_.", "/~-_."),
+        ("a=b&c", "/a%3Db%26c"),
+        ("end/", "/end/"),
+    ];
+    for (key, path) in cases {
+        let host = send(aws(), DeleteObject::new("bkt", key));
+        assert_eq!(host.target(), path, "{key}");
+        let in_path = send(local(), DeleteObject::new("bkt", key));
+        assert_eq!(in_path.target(), format!("/bkt{path}"), "{key}");
+    }
+}
+
+#[test]
+fn buckets_that_cannot_be_host_names_stand_in_the_path() {
+    let sent = send(aws(), DeleteObject::new("with.dots", "k"));
+    assert_eq!((sent.host(), sent.target()), ("s3.us-east-1.amazonaws.com", "/with.dots/k"));
+}
+
+#[test]
+fn slow_operations_may_be_silent() {
+    let mut complete = CompleteMultipartUpload::new("bkt", "k", "id");
+    complete.multipart_upload = Some(vec![CompletedPart::new(1, "e")].into());
+    let from = || CopySource::new("from", "k");
+    assert_eq!(send(aws(), complete).timeouts.first_byte, None);
+    assert_eq!(send(aws(), CopyObject::new("bkt", "k", from())).timeouts.first_byte, None);
+    assert_eq!(send(aws(), UploadPartCopy::new("bkt", "k", from(), 1u32, "id")).timeouts.first_byte, None);
+    assert!(send(aws(), DeleteObject::new("bkt", "k")).timeouts.first_byte.is_some());
+}
+
+#[test]
+fn keys_of_ones_own_are_sensitive() {
+    let mut op = HeadObject::new("bkt", "k");
+    op.sse_customer_key = Some(SseCustomerKey::new([7; 32]));
+    let sent = send(aws(), op);
+    for name in ["customer-key", "customer-key-md5"] {
+        let name = format!("x-amz-server-side-encryption-{name}");
+        assert!(sent.headers()[&name].is_sensitive(), "{name}");
+    }
+    assert_eq!(sent.header("x-amz-server-side-encryption-customer-algorithm"), Some("AES256"));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let mut op = HeadObject::new("bkt", "k");
+    op.sse_customer_key = Some(SseCustomerKey::new([7; 32]));
+    let of_operation = format!("{op:?}");
+    let config = aws().with_credentials(credentials().with_session_token("hush-token".to_owned()));
+    let of_config = format!("{config:?}");
+    let sent = send(config, op);
+    let signature = sent.header("authorization").unwrap().rsplit('=').next().unwrap().to_owned();
+    let key = sent.header("x-amz-server-side-encryption-customer-key").unwrap().to_owned();
+    for shown in [&of_operation, &of_config, &sent.debug, &format!("{:?}", sent.headers()["authorization"])] {
+        for secret in [SECRET, "hush-token", signature.as_str(), key.as_str(), "7, 7, 7"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+    }
+}

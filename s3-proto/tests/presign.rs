@@ -1,0 +1,109 @@
+//! URLs that work for whoever has them.
+// Helpers outside of `#[test]` may fail the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::time::Duration;
+
+use s3_proto::call::PresignCall;
+use s3_proto::ops::{DeleteObject, GetObject, ListObjectsV2, Operation, PutObject, UploadPart};
+use s3_proto::sign::Presigned;
+use s3_proto::{Config, Error, ErrorKind, Payload, Session, Timestamp};
+use support::*;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn presign<O: Operation>(config: Config, op: &O, expires: Duration) -> Result<Presigned, Error> {
+    let run = drive(PresignCall::new(Session::new(config), op, expires), |_| panic!("nothing is sent"));
+    run.result
+}
+
+fn url<O: Operation>(op: &O) -> String {
+    presign(aws(), op, HOUR).unwrap().uri.to_string()
+}
+
+#[test]
+fn any_operation_can_be_presigned() {
+    let urls = [
+        (url(&GetObject::new("bkt", "a b")), "/a%20b?", ""),
+        (url(&PutObject::new("bkt", "k", Payload::Empty)), "/k?", ""),
+        (url(&DeleteObject::new("bkt", "k")), "/k?", ""),
+        (url(&ListObjectsV2::new("bkt")), "/?", "list-type=2"),
+        (url(&UploadPart::new("bkt", "k", 7u32, "id", Payload::Empty)), "/k?", "partNumber=7"),
+    ];
+    for (url, path, query) in urls {
+        assert!(url.starts_with(&format!("https://bkt.s3.us-east-1.amazonaws.com{path}")), "{url}");
+        assert!(url.contains(query), "{url}");
+        for parameter in ["X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-Expires=3600", "&X-Amz-Signature="] {
+            assert!(url.contains(parameter), "{url} lacks {parameter}");
+        }
+    }
+}
+
+#[test]
+fn a_url_lives_seven_days_at_most() {
+    let days = |days| presign(aws(), &GetObject::new("bkt", "k"), HOUR * 24 * days);
+    assert!(days(7).is_ok());
+    assert_eq!(days(8).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(days(0).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn nothing_is_asked_for_that_the_holder_would_have_to_send() {
+    for url in
+        [url(&PutObject::new("bkt", "k", Payload::Bytes("data".into()))), url(&GetObject::new("bkt", "k"))]
+    {
+        assert!(url.contains("X-Amz-SignedHeaders=host&"), "{url}");
+        assert!(!url.to_ascii_lowercase().contains("checksum"), "{url}");
+    }
+}
+
+#[test]
+fn headers_that_were_set_are_signed_and_handed_out() {
+    let mut op = PutObject::new("bkt", "k", Payload::Empty);
+    op.content_type = Some("text/plain".into());
+    let presigned = presign(aws(), &op, HOUR).unwrap();
+    assert_eq!(presigned.headers["content-type"], "text/plain");
+    assert!(presigned.uri.to_string().contains("X-Amz-SignedHeaders=content-type%3Bhost"));
+}
+
+#[test]
+fn the_session_token_is_part_of_it() {
+    let keys = credentials().with_session_token("to/ken+".to_owned());
+    let presigned = presign(aws().with_credentials(keys), &GetObject::new("bkt", "k"), HOUR).unwrap();
+    assert!(presigned.uri.to_string().contains("X-Amz-Security-Token=to%2Fken%2B"));
+}
+
+#[test]
+fn debug_shows_neither_token_nor_signature() {
+    let keys = credentials().with_session_token("hush-token".to_owned());
+    let presigned = presign(aws().with_credentials(keys), &GetObject::new("bkt", "k"), HOUR).unwrap();
+    let signature = presigned.signature.as_str().to_owned();
+    let shown = format!("{presigned:?}");
+    for secret in [SECRET, "hush-token", signature.as_str()] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn a_url_does_not_outlive_its_credentials() {
+    let keys = credentials().with_expiry(Timestamp::from_unix(START + 600, 0).unwrap());
+    let presigned = presign(aws().with_credentials(keys), &GetObject::new("bkt", "k"), HOUR).unwrap();
+    assert_eq!(presigned.expires_in, Duration::from_secs(600));
+}
+
+#[test]
+fn expired_or_no_credentials_are_refused() {
+    let keys = credentials().with_expiry(Timestamp::from_unix(START - 1, 0).unwrap());
+    let op = GetObject::new("bkt", "k");
+    for config in [aws().with_credentials(keys), Config::new("us-east-1").unwrap()] {
+        assert_eq!(presign(config, &op, HOUR).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
+fn what_cannot_be_right_is_not_presigned() {
+    let error = presign(aws(), &GetObject::new("B", "k"), HOUR).unwrap_err();
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidInput, Some("GetObject")));
+}
