@@ -21,7 +21,7 @@ use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
 use crate::retry::{Reason, Rng, backoff};
 use crate::session::Session;
 use crate::sign::Presigned;
-use crate::{Credentials, Error, ErrorKind, Phase, Timestamp};
+use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
 use crate::{error_answer, xml};
 
 /// What an exchange wants, or what it has come to.
@@ -350,14 +350,16 @@ impl Exchange {
                 };
                 self.state = state.body_over(then);
             }
-            (state @ (State::Head(..) | State::Streaming(_)), Answer::Failed { cause, .. }) => {
-                let error = truncated(0, None);
-                let error = if cause.kind() == crate::TransportErrorKind::Closed {
-                    error
+            (state @ (State::Head(..) | State::Streaming(_)), Answer::Broken { check, cause }) => {
+                let error = if cause.kind() == TransportErrorKind::Closed {
+                    truncated(check.received(), check.expected_len())
                 } else {
                     cause.clone().into_error(Phase::Body)
                 };
                 self.state = state.body_over(State::Failed(error.with_source(cause)));
+            }
+            (state @ (State::Head(..) | State::Streaming(_)), Answer::Failed { cause, .. }) => {
+                self.state = state.body_over(State::Failed(cause.into_error(Phase::Body)));
             }
             (_, Answer::Failed { phase, cause }) => {
                 let error = cause.into_error(phase);

@@ -231,6 +231,13 @@ pub enum Answer<'a> {
         /// What failed.
         cause: TransportError,
     },
+    /// A body under [`BodyPlan::Deliver`] broke off.
+    Broken {
+        /// What saw as much of it pass as came.
+        check: Box<BodyCheck>,
+        /// What failed.
+        cause: TransportError,
+    },
     /// Reading the user's data failed.
     SourceFailed(SourceError),
     /// What is in the file; `None` if there is no such file, or why it could not be read.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_core::Stream;
-use s3_proto::{Answer, BodyCheck, Error, ErrorKind, Machine, Phase, TaskId, TransportError};
+use s3_proto::{Answer, BodyCheck, Error, ErrorKind, Machine, TaskId, TransportError};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use crate::drive::{Delivery, Progress, Run};
@@ -49,7 +49,7 @@ pub(crate) trait Continue: Send {
 /// How a body ended.
 pub(crate) enum End {
     Complete(Box<BodyCheck>),
-    Failed(TransportError),
+    Broken(Box<BodyCheck>, TransportError),
 }
 
 impl<M: Machine<Output = ()> + Send + 'static> Continue for Run<M> {
@@ -58,7 +58,7 @@ impl<M: Machine<Output = ()> + Send + 'static> Continue for Run<M> {
             id,
             match end {
                 End::Complete(check) => Answer::End(Some(check)),
-                End::Failed(cause) => Answer::Failed { phase: Phase::Body, cause },
+                End::Broken(check, cause) => Answer::Broken { check, cause },
             },
         );
         Box::pin(async move {
@@ -199,7 +199,11 @@ impl Body {
                 return Poll::Ready(None);
             };
             let Delivery { id, check, .. } = delivery;
-            self.state = State::Ending(machine.go_on(id, end.map_or(End::Complete(check), End::Failed)));
+            let end = match end {
+                None => End::Complete(check),
+                Some(cause) => End::Broken(check, cause),
+            };
+            self.state = State::Ending(machine.go_on(id, end));
         }
     }
 }
