@@ -80,13 +80,6 @@ impl Text for ETag {
     fn text(&self) -> Cow<'_, str> {
         if *self == Self::ANY { Cow::Borrowed("*") } else { Cow::Owned(format!("\"{self}\"")) }
     }
-    /// Conditions compare quoted tags (RFC 9110 section 8.8.3); `*` stands as it is.
-    fn header_text(&self) -> Cow<'_, str> {
-        match self.as_str() {
-            "*" => Cow::Borrowed("*"),
-            tag => Cow::Owned(format!("\"{tag}\"")),
-        }
-    }
     fn parse(text: &str) -> Option<Self> {
         Some(Self::new(text))
     }
