@@ -10,7 +10,7 @@ use s3_proto::{ErrorKind, Machine, Step};
 use support::*;
 
 fn keys(keys: &[&str]) -> String {
-    keys.iter().map(|k| format!("<Contents><Key>{k}</Key><Size>1</Size></Contents>")).collect()
+    keys.iter().map(|k| ["<Contents><Key>", k, "</Key><Size>1</Size></Contents>"].concat()).collect()
 }
 
 fn page(root: &str, content: &str) -> Reply {

@@ -2,7 +2,7 @@
 // Helpers outside of `#[test]` may fail the test, and no test file uses all of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub, dead_code)]
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub fn session() -> Session {
 }
 
 /// What the service does with a request.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Reply {
     Answer(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// The head and so much of the body, then the connection closes.
@@ -157,13 +157,13 @@ enum Pending {
 pub struct World {
     pub now: Now,
     /// What is read from a file the first, second, .. time; the last stays.
-    pub files: HashMap<PathBuf, VecDeque<Vec<u8>>>,
+    pub files: BTreeMap<PathBuf, VecDeque<Vec<u8>>>,
 }
 
 impl Default for World {
     fn default() -> Self {
         let mono = Instant::from_origin(Duration::from_secs(100));
-        Self { now: Now { mono, wall: Timestamp::from_unix(START, 0).unwrap() }, files: HashMap::new() }
+        Self { now: Now { mono, wall: Timestamp::from_unix(START, 0).unwrap() }, files: BTreeMap::new() }
     }
 }
 

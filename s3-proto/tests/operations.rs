@@ -1,0 +1,358 @@
+//! What each operation asks for, and what it makes of the answer.
+// Helpers outside of `#[test]` may fail the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+// Tables read better with values.
+#![allow(clippy::needless_pass_by_value)]
+
+mod support;
+
+use proptest::prelude::*;
+use s3_proto::call::{Call, Stream};
+use s3_proto::ops::*;
+use s3_proto::{ErrorKind, Machine, Payload, Phase, Session, TransportErrorKind};
+use support::*;
+
+fn stop() -> Reply {
+    error(400, "Stop")
+}
+
+fn sent<O: Operation>(op: O) -> Sent {
+    drive(Call::new(session(), op), |_| stop()).sent.remove(0)
+}
+
+fn answered<O: Operation>(op: O, reply: Reply) -> O::Output {
+    let run = drive(Call::new(session(), op), |_| reply.clone());
+    match run.result {
+        Ok(output) => output,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn complete() -> CompleteMultipartUpload {
+    let mut op = CompleteMultipartUpload::new("bkt", "k", "i/d");
+    op.multipart_upload = Some(vec![CompletedPart::new(1, "\"e1\""), CompletedPart::new(3, "e3")].into());
+    op
+}
+
+fn from() -> CopySource {
+    CopySource::new("from", "a b+c").version_id("v/1")
+}
+
+#[test]
+fn each_operation_has_its_method_and_target() {
+    let mut create = CreateBucket::new("bkt");
+    create.create_bucket_configuration = Some(CreateBucketConfiguration::region("eu-west-1"));
+    let table = [
+        (sent(PutObject::new("bkt", "k", Payload::Empty)), "PUT", "/k"),
+        (sent(GetObject::new("bkt", "k")), "GET", "/k"),
+        (sent(HeadObject::new("bkt", "k")), "HEAD", "/k"),
+        (sent(DeleteObject::new("bkt", "k")), "DELETE", "/k"),
+        (sent(DeleteObjects::new("bkt", Delete::keys(["a"]))), "POST", "/?delete"),
+        (sent(CopyObject::new("bkt", "k", from())), "PUT", "/k"),
+        (sent(GetObjectAttributes::new("bkt", "k", vec![ObjectAttributes::ETag])), "GET", "/k?attributes"),
+        (sent(create), "PUT", "/"),
+        (sent(DeleteBucket::new("bkt")), "DELETE", "/"),
+        (sent(HeadBucket::new("bkt")), "HEAD", "/"),
+        (sent(ListBuckets::new()), "GET", "/"),
+        (sent(GetBucketLocation::new("bkt")), "GET", "/?location"),
+        (sent(ListObjectsV2::new("bkt")), "GET", "/?list-type=2&encoding-type=url"),
+        (sent(ListObjects::new("bkt")), "GET", "/?encoding-type=url"),
+        (sent(ListObjectVersions::new("bkt")), "GET", "/?versions&encoding-type=url"),
+        (sent(CreateMultipartUpload::new("bkt", "k")), "POST", "/k?uploads"),
+        (
+            sent(UploadPart::new("bkt", "k", 7u32, "i/d", Payload::Empty)),
+            "PUT",
+            "/k?partNumber=7&uploadId=i%2Fd",
+        ),
+        (sent(UploadPartCopy::new("bkt", "k", from(), 7u32, "id")), "PUT", "/k?partNumber=7&uploadId=id"),
+        (sent(complete()), "POST", "/k?uploadId=i%2Fd"),
+        (sent(AbortMultipartUpload::new("bkt", "k", "id")), "DELETE", "/k?uploadId=id"),
+        (sent(ListMultipartUploads::new("bkt")), "GET", "/?uploads&encoding-type=url"),
+        (sent(ListParts::new("bkt", "k", "id")), "GET", "/k?uploadId=id"),
+        (sent(GetObjectTagging::new("bkt", "k")), "GET", "/k?tagging"),
+        (sent(PutObjectTagging::new("bkt", "k", [("a", "b")])), "PUT", "/k?tagging"),
+        (sent(DeleteObjectTagging::new("bkt", "k")), "DELETE", "/k?tagging"),
+        (sent(GetBucketTagging::new("bkt")), "GET", "/?tagging"),
+        (sent(PutBucketTagging::new("bkt", [("a", "b")])), "PUT", "/?tagging"),
+        (sent(DeleteBucketTagging::new("bkt")), "DELETE", "/?tagging"),
+    ];
+    assert_eq!(table.len(), descriptions().len(), "an operation is missing here");
+    for (sent, method, target) in table {
+        assert_eq!((sent.request.method().as_str(), sent.target()), (method, target));
+    }
+}
+
+#[test]
+fn documents_are_written_as_s3_wants_them() {
+    let mut delete = Delete::keys(["a<&>\"'\r", "ü"]);
+    delete.quiet = Some(true);
+    delete.objects[1].version_id = Some("v1".into());
+    let tags = "<TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet>";
+    let mut create = CreateBucket::new("bkt");
+    create.create_bucket_configuration = Some(CreateBucketConfiguration::region("eu-west-1"));
+    let cases = [
+        (
+            sent(DeleteObjects::new("bkt", delete)),
+            "Delete",
+            "<Object><Key>a&lt;&amp;&gt;&quot;&apos;&#13;</Key></Object>\
+             <Object><Key>ü</Key><VersionId>v1</VersionId></Object><Quiet>true</Quiet>",
+        ),
+        (sent(PutObjectTagging::new("bkt", "k", [("a", "b")])), "Tagging", tags),
+        (sent(PutBucketTagging::new("bkt", [("a", "b")])), "Tagging", tags),
+        (
+            sent(complete()),
+            "CompleteMultipartUpload",
+            "<Part><ETag>&quot;e1&quot;</ETag><PartNumber>1</PartNumber></Part>\
+             <Part><ETag>&quot;e3&quot;</ETag><PartNumber>3</PartNumber></Part>",
+        ),
+    ];
+    for (sent, root, content) in cases {
+        let expected = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <{root} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{content}</{root}>"
+        );
+        assert_eq!(String::from_utf8_lossy(sent.body()), expected);
+        assert_eq!(sent.header("content-type"), Some("application/xml"));
+        assert_eq!(sent.header("content-md5"), Some(s3_proto::checksum::content_md5(sent.body()).as_str()));
+    }
+    let text = String::from_utf8(sent(create).body().to_vec()).unwrap();
+    assert!(text.contains("<LocationConstraint>eu-west-1</LocationConstraint>"), "{text}");
+}
+
+#[test]
+fn a_copy_names_its_source() {
+    let sent = sent(CopyObject::new("bkt", "k", from()));
+    assert_eq!(sent.header("x-amz-copy-source"), Some("from/a%20b%2Bc?versionId=v%2F1"));
+}
+
+#[test]
+fn conditions_quote_their_tags() {
+    let mut op = PutObject::new("bkt", "k", Payload::Empty);
+    op.if_match = Some("abc".into());
+    op.if_none_match = Some(s3_proto::ETag::ANY);
+    let sent = sent(op);
+    assert_eq!((sent.header("if-match"), sent.header("if-none-match")), (Some("\"abc\""), Some("*")));
+}
+
+#[test]
+fn members_travel_in_query_and_headers() {
+    let mut op = ListObjectsV2::new("bkt");
+    op.prefix = Some("a/ü +".into());
+    op.max_keys = Some(5);
+    op.fetch_owner = Some(true);
+    let list = sent(op);
+    for part in ["prefix=a%2F%C3%BC%20%2B", "max-keys=5", "fetch-owner=true"] {
+        assert!(list.target().contains(part), "{}", list.target());
+    }
+    let attributes = vec![ObjectAttributes::ETag, ObjectAttributes::ObjectSize];
+    let sent = sent(GetObjectAttributes::new("bkt", "k", attributes));
+    assert_eq!(sent.header("x-amz-object-attributes"), Some("ETag,ObjectSize"));
+}
+
+/// Runs what cannot be right: it must fail before a single task is started.
+fn refused<O: Operation>(what: &str, op: O)
+where
+    O::Output: std::fmt::Debug,
+{
+    let run = drive(Call::new(session(), op), |_| panic!("{what} was sent"));
+    assert_eq!(run.error().kind(), ErrorKind::InvalidInput, "{what}");
+    assert_eq!(run.error().operation(), Some(O::NAME), "{what}");
+    assert_eq!(run.error().attempts(), 0, "{what}");
+}
+
+#[test]
+fn names_that_cannot_be_are_refused_before_anything_is_sent() {
+    for bucket in ["", "ab", "Capital", "under_score", "a..b", "192.168.0.1", "-a-", "a/b", "a b", "a?b"] {
+        refused(bucket, HeadBucket::new(bucket));
+    }
+    refused("reserved prefix", CreateBucket::new("xn--bucket"));
+    refused("empty key", DeleteObject::new("bkt", ""));
+    refused("long key", DeleteObject::new("bkt", "k".repeat(1_025)));
+}
+
+#[test]
+fn members_that_cannot_be_are_refused_before_anything_is_sent() {
+    let put = || PutObject::new("bkt", "k", Payload::Empty);
+    let mut op = put();
+    op.content_type = Some("a\r\nx-evil: 1".into());
+    refused("line break in a header", op);
+    let mut op = put();
+    op.metadata.insert("a".into(), "b\nc".into());
+    refused("line break in metadata", op);
+    let mut op = put();
+    op.metadata.insert("a b".into(), "c".into());
+    refused("blank in a metadata name", op);
+    let mut op = put();
+    op.metadata.insert("a".into(), "b".repeat(2_048));
+    refused("too much metadata", op);
+    let mut op = put();
+    op.tagging = Some((0..11).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join("&"));
+    refused("eleven tags", op);
+    refused("6 GiB at once", PutObject::new("bkt", "k", Payload::Source { len: 6 << 30, replayable: true }));
+    for number in [0u32, 10_001] {
+        refused("part number", UploadPart::new("bkt", "k", number, "id", Payload::Empty));
+        refused("part number", UploadPartCopy::new("bkt", "k", from(), number, "id"));
+    }
+    refused("1001 keys", DeleteObjects::new("bkt", Delete::keys((0..1_001).map(|n| n.to_string()))));
+    refused("an empty key among them", DeleteObjects::new("bkt", Delete::keys(["a", ""])));
+    refused("the same tag twice", PutObjectTagging::new("bkt", "k", [("a", "1"), ("a", "2")]));
+    refused("a long tag", PutBucketTagging::new("bkt", [("k".repeat(129), "v")]));
+    refused("no parts", CompleteMultipartUpload::new("bkt", "k", "id"));
+    let mut op = complete();
+    op.multipart_upload.as_mut().unwrap().parts.reverse();
+    refused("parts out of order", op);
+    for range in [ByteRange::from(5..5), ByteRange::last(0)] {
+        let mut op = HeadObject::new("bkt", "k");
+        op.range = Some(range);
+        refused("empty range", op);
+    }
+}
+
+#[test]
+fn odd_keys_come_back_as_they_are() {
+    for (encoding, key, expected) in [
+        ("<EncodingType>url</EncodingType>", "a%2Bb+c%0A%3C%C3%BC", "a+b c\n<ü"),
+        ("", "a%2Bb+c&amp;&#xD;", "a%2Bb+c&\r"),
+    ] {
+        let entry = format!("<Key>{key}</Key><Size>3</Size>");
+        let prefix = format!("<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>");
+        let of = |element: &str, more: &str| {
+            body(format!("<R>{encoding}<{element}>{entry}{more}</{element}>{prefix}</R>"))
+        };
+        let v2 = answered(ListObjectsV2::new("bkt"), of("Contents", ""));
+        assert_eq!(
+            (v2.contents[0].key.as_str(), v2.common_prefixes[0].prefix.as_str()),
+            (expected, expected)
+        );
+        let v1 = answered(ListObjects::new("bkt"), of("Contents", ""));
+        assert_eq!(v1.contents[0].key, expected);
+        let versions = answered(ListObjectVersions::new("bkt"), of("Version", "<VersionId>null</VersionId>"));
+        assert_eq!(versions.versions[0].key, expected);
+        let markers = answered(ListObjectVersions::new("bkt"), of("DeleteMarker", ""));
+        assert_eq!(markers.delete_markers[0].key, expected);
+        let uploads = answered(ListMultipartUploads::new("bkt"), of("Upload", "<UploadId>u</UploadId>"));
+        assert_eq!(uploads.uploads[0].key, expected);
+    }
+}
+
+#[test]
+fn lists_are_read() {
+    let buckets = answered(
+        ListBuckets::new(),
+        body("<R><Buckets><Bucket><Name>a</Name></Bucket><Bucket><Name>b</Name></Bucket></Buckets></R>"),
+    );
+    assert_eq!(buckets.buckets.iter().map(|b| b.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let parts = answered(
+        ListParts::new("bkt", "k", "u"),
+        body("<R><Part><PartNumber>2</PartNumber><ETag>\"e\"</ETag><Size>5</Size></Part></R>"),
+    );
+    assert_eq!((parts.parts[0].part_number, parts.parts[0].size), (2, 5));
+    let tags = "<Tagging><TagSet><Tag><Key>k</Key><Value></Value></Tag></TagSet></Tagging>";
+    let object = answered(GetObjectTagging::new("bkt", "k"), body(tags));
+    assert_eq!(object.tag_set, [Tag::new("k", "")]);
+    let bucket = answered(GetBucketTagging::new("bkt"), body(tags));
+    assert_eq!(bucket.tag_set, object.tag_set);
+    let location = answered(GetBucketLocation::new("bkt"), body("<LocationConstraint/>"));
+    assert_eq!(location.location_constraint, "");
+}
+
+#[test]
+fn what_could_not_be_deleted_is_part_of_the_answer() {
+    let text = "<DeleteResult><Deleted><Key>a</Key></Deleted>\
+                <Error><Key>b</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>";
+    let out = answered(DeleteObjects::new("bkt", Delete::keys(["a", "b"])), body(text));
+    assert_eq!(out.deleted[0].key.as_deref(), Some("a"));
+    assert_eq!(out.errors[0].code.as_deref(), Some("AccessDenied"));
+}
+
+#[test]
+fn metadata_comes_back() {
+    let reply = ok().with("x-amz-meta-one", "1").with("x-amz-meta-two", "ü").with("x-amz-meta-two", "b");
+    let out = answered(HeadObject::new("bkt", "k"), reply);
+    assert_eq!(out.metadata["one"], "1");
+    assert_eq!(out.metadata["two"], "ü,b");
+    let mut op = PutObject::new("bkt", "k", Payload::Empty);
+    op.metadata.insert("one".into(), "1".into());
+    assert_eq!(sent(op).header("x-amz-meta-one"), Some("1"));
+}
+
+fn parse_all(text: &[u8]) {
+    fn one<O: Operation>(op: O, text: &[u8]) {
+        let _ = op.response(&head(200, &[]), text);
+    }
+    one(ListBuckets::new(), text);
+    one(ListObjectsV2::new("bkt"), text);
+    one(ListObjects::new("bkt"), text);
+    one(ListObjectVersions::new("bkt"), text);
+    one(ListMultipartUploads::new("bkt"), text);
+    one(ListParts::new("bkt", "k", "u"), text);
+    one(GetBucketTagging::new("bkt"), text);
+    one(GetBucketLocation::new("bkt"), text);
+    one(DeleteObjects::new("bkt", Delete::keys(["a"])), text);
+    one(complete(), text);
+    one(CopyObject::new("bkt", "k", from()), text);
+    one(GetObjectAttributes::new("bkt", "k", vec![ObjectAttributes::ETag]), text);
+}
+
+fn any_reply() -> impl Strategy<Value = Reply> {
+    let kinds = vec![
+        TransportErrorKind::Refused,
+        TransportErrorKind::Closed,
+        TransportErrorKind::Timeout,
+        TransportErrorKind::DnsNotFound,
+        TransportErrorKind::Protocol,
+    ];
+    let phases = vec![Phase::Resolve, Phase::Connect, Phase::Send, Phase::Wait, Phase::Body];
+    let codes = vec![
+        "SlowDown",
+        "InternalError",
+        "ExpiredToken",
+        "RequestTimeTooSkewed",
+        "AuthorizationHeaderMalformed",
+        "AccessDenied",
+    ];
+    let answer = (100u16..600, prop::sample::select(codes), any::<bool>(), any::<bool>(), "[ -~]{0,12}");
+    let answer = answer.prop_map(|(status, code, cut, region, odd)| {
+        let text = error_document(code, &odd);
+        let reply =
+            if cut { Reply::Cut(status, Vec::new(), text) } else { Reply::Answer(status, Vec::new(), text) };
+        let reply = reply
+            .with("date", "Sun, 30 Aug 2015 13:36:00 GMT")
+            .with("content-range", odd.clone())
+            .with("x-amz-retry-after", odd);
+        if region { reply.with("x-amz-bucket-region", "eu-west-1") } else { reply }
+    });
+    let fail = (prop::sample::select(phases), prop::sample::select(kinds));
+    let bytes = prop::collection::vec(any::<u8>(), 0..60);
+    prop_oneof![answer, fail.prop_map(|(phase, kind)| Reply::Fail(phase, kind)), bytes.prop_map(body)]
+}
+
+fn ends<M: Machine>(machine: M, replies: &[Reply]) {
+    let run = drive(machine, in_turn(replies.to_vec()));
+    assert!(run.sent.len() <= 6, "{} requests", run.sent.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn no_body_makes_a_parser_panic(text in prop::collection::vec(any::<u8>(), 0..300)) {
+        parse_all(&text);
+    }
+
+    #[test]
+    fn no_document_makes_a_parser_panic(
+        text in "(<(R|Contents|Key|Size|Version|Upload|Part|Tag|TagSet|Error|EncodingType)>|</(R|Contents|Key|Size|Part)>|url|%|%4|[0-9]{1,22}|&amp;|&|<!--|-->|<!\\[CDATA\\[|\\]\\]>){0,30}"
+    ) {
+        parse_all(text.as_bytes());
+        parse_all(format!("<R>{text}</R>").as_bytes());
+    }
+
+    #[test]
+    fn no_sequence_of_answers_makes_a_call_panic_or_loop(replies in prop::collection::vec(any_reply(), 1..8)) {
+        ends(Call::new(session(), DeleteObject::new("bkt", "k")), &replies);
+        ends(Call::new(session(), complete()), &replies);
+        ends(Call::new(session(), ListObjectsV2::new("bkt")), &replies);
+        ends(Stream::new(Session::new(aws()), GetObject::new("bkt", "k")), &replies);
+    }
+}
