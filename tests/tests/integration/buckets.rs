@@ -70,7 +70,9 @@ async fn a_missing_bucket_is_an_error_of_its_own() {
 #[tokio::test]
 async fn the_location_is_told() {
     run(async |t| {
-        let location = t.client.get_bucket_location(&t.bucket).await?.location_constraint;
+        let told = t.client.get_bucket_location(&t.bucket).await;
+        let Some(told) = t.if_sound(told)? else { return Ok(()) };
+        let location = told.location_constraint;
         // The first region of S3 has no name here.
         let expected = if t.region == "us-east-1" { "" } else { t.region.as_str() };
         assert!(location == expected || t.external && location == t.region, "{location:?}");

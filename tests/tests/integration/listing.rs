@@ -100,9 +100,9 @@ async fn versions_are_listed() {
 }
 
 /// Not for a store with a file system below.
-const NOT_PATHS: [&str; 6] = ["a//b", "dir/./..", "./x", "../y", "folder/", "folder/in it"];
+const NOT_PATHS: [&str; 7] = ["back\\slash", "a//b", "dir/./..", "./x", "../y", "folder/", "folder/in it"];
 
-const ODD: [&str; 13] = [
+const ODD: [&str; 12] = [
     "with space",
     "plus+plus",
     "per%cent",
@@ -111,7 +111,6 @@ const ODD: [&str; 13] = [
     "what?q=1#frag",
     "semi;colon:at@",
     "~tilde*star(!)",
-    "back\\slash",
     "ünï/çødé",
     "日本語",
     "🦀",
@@ -139,8 +138,9 @@ async fn odd_keys_are_kept_as_they_are() {
         assert_eq!(listed, all);
         for key in all {
             assert_eq!(t.get(key).await?, key.as_bytes(), "{key}");
-            let page = t.client.list_objects_v2(&t.bucket).prefix(key).await?;
-            assert!(keys(page.contents).iter().any(|listed| listed == key), "{key}");
+            if let Some(page) = t.if_sound(t.client.list_objects_v2(&t.bucket).prefix(key).await)? {
+                assert!(keys(page.contents).iter().any(|listed| listed == key), "{key}");
+            }
             let copy = format!("copies/{}", key.len());
             t.client.copy_object(&t.bucket, &copy, (&t.bucket, key)).await?;
             assert_eq!(t.get(&copy).await?, key.as_bytes(), "{key}");
