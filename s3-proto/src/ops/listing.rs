@@ -201,11 +201,13 @@ pub(super) fn url_encode_keys<O: Operation>(_: &O, draft: &mut Draft) -> Result<
     Ok(())
 }
 
-/// Decodes these texts if the answer says that they are encoded.
+/// Decodes these texts if the answer says that they are encoded. What only repeats the request stays as it is
+/// where it cannot be decoded: SeaweedFS sends it raw.
 macro_rules! decode {
-    ($output:ident: $($texts:expr),*) => {
+    ($output:ident: $($texts:expr),*; echoed $($echoed:ident)*) => {
         if $output.encoding_type == Some(EncodingType::Url) {
             $(for text in $texts { uri_decode_query(text)?; })*
+            $(if let Some(text) = &mut $output.$echoed { let _ = uri_decode_query(text); })*
         }
     };
 }
@@ -214,8 +216,8 @@ pub(super) use decode;
 fn decode_v2(_: &ListObjectsV2, out: &mut ListObjectsV2Output) -> Result<(), Error> {
     decode!(out:
         out.contents.iter_mut().map(|o| &mut o.key),
-        out.common_prefixes.iter_mut().map(|p| &mut p.prefix),
-        [&mut out.prefix, &mut out.delimiter, &mut out.start_after].into_iter().flatten()
+        out.common_prefixes.iter_mut().map(|p| &mut p.prefix);
+        echoed prefix delimiter start_after
     );
     Ok(())
 }
@@ -224,7 +226,8 @@ fn decode_v1(_: &ListObjects, out: &mut ListObjectsOutput) -> Result<(), Error> 
     decode!(out:
         out.contents.iter_mut().map(|o| &mut o.key),
         out.common_prefixes.iter_mut().map(|p| &mut p.prefix),
-        [&mut out.prefix, &mut out.delimiter, &mut out.marker, &mut out.next_marker].into_iter().flatten()
+        out.next_marker.iter_mut();
+        echoed prefix delimiter marker
     );
     Ok(())
 }
@@ -234,9 +237,8 @@ fn decode_versions(_: &ListObjectVersions, out: &mut ListObjectVersionsOutput) -
         out.versions.iter_mut().map(|o| &mut o.key),
         out.delete_markers.iter_mut().map(|o| &mut o.key),
         out.common_prefixes.iter_mut().map(|p| &mut p.prefix),
-        [&mut out.prefix, &mut out.delimiter, &mut out.key_marker, &mut out.next_key_marker]
-            .into_iter()
-            .flatten()
+        out.next_key_marker.iter_mut();
+        echoed prefix delimiter key_marker
     );
     Ok(())
 }
@@ -294,5 +296,21 @@ impl Paginated for ListObjectVersions {
 
     fn entries(page: ListObjectVersionsOutput) -> Vec<ObjectVersion> {
         page.versions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_that_a_store_repeats_undecoded_does_not_spoil_the_list() {
+        let page = b"<ListBucketResult><EncodingType>url</EncodingType><Prefix>per%cent</Prefix>\
+            <IsTruncated>false</IsTruncated><Contents><Key>per%25cent+1</Key><Size>1</Size></Contents>\
+            </ListBucketResult>";
+        let (head, ()) = http::Response::new(()).into_parts();
+        let output = ListObjectsV2::new("bucket").response(&head, page).unwrap();
+        assert_eq!(output.prefix.as_deref(), Some("per%cent"));
+        assert_eq!(output.contents[0].key, "per%cent 1");
     }
 }

@@ -496,9 +496,8 @@ fn decode_uploads(_: &ListMultipartUploads, out: &mut ListMultipartUploadsOutput
     decode!(out:
         out.uploads.iter_mut().map(|u| &mut u.key),
         out.common_prefixes.iter_mut().map(|p| &mut p.prefix),
-        [&mut out.prefix, &mut out.delimiter, &mut out.key_marker, &mut out.next_key_marker]
-            .into_iter()
-            .flatten()
+        out.next_key_marker.iter_mut();
+        echoed prefix delimiter key_marker
     );
     Ok(())
 }
