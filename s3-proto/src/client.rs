@@ -191,6 +191,9 @@ impl<O: Operation, D: Driver> Request<O, D> {
 
     /// Makes a URL that lets anybody do this until `expires` from now, at most 7 days, and not longer than
     /// temporary credentials live.
+    ///
+    /// The body of an upload is left open (`UNSIGNED-PAYLOAD`), unless
+    /// [`PayloadSigning::Always`](crate::PayloadSigning) is set and the data is in memory: then it must be that.
     pub fn presign(self, expires: Duration) -> D::Sent<Presigned> {
         let machine = PresignCall::new(self.driver.session().clone(), &self.op, expires);
         self.driver.run(machine, None)

@@ -102,7 +102,12 @@ pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, E
     *request.uri_mut() = uri;
     *request.headers_mut() = plan.draft.headers.clone();
     let params = signing(plan, credentials, &endpoint)?;
-    let presigned = sign::presign(&request, &PayloadHash::Unsigned, expires, &params)?;
+    // Whoever uses the URL chooses the body, unless the caller wants this one and no other.
+    let hash = match (&plan.draft.payload, plan.session.config().payload_signing) {
+        (Payload::Bytes(bytes), PayloadSigning::Always) => PayloadHash::of(bytes),
+        _ => PayloadHash::Unsigned,
+    };
+    let presigned = sign::presign(&request, &hash, expires, &params)?;
     if presigned.expires_in < expires {
         tracing::warn!(expires_in = ?presigned.expires_in, "the credentials expire before the presigned URL would");
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use s3_proto::call::PresignCall;
 use s3_proto::ops::{DeleteObject, GetObject, ListObjectsV2, Operation, PutObject, UploadPart};
 use s3_proto::sign::Presigned;
-use s3_proto::{Config, Error, ErrorKind, Payload, Session, Timestamp};
+use s3_proto::{Config, Error, ErrorKind, Payload, PayloadSigning, Session, Timestamp};
 use support::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -106,4 +106,16 @@ fn expired_or_no_credentials_are_refused() {
 fn what_cannot_be_right_is_not_presigned() {
     let error = presign(aws(), &GetObject::new("B", "k"), HOUR).unwrap_err();
     assert_eq!((error.kind(), error.operation()), (ErrorKind::InvalidInput, Some("GetObject")));
+}
+
+#[test]
+fn data_in_memory_can_be_made_part_of_it() {
+    let put = |signing| {
+        let mut config = aws();
+        config.payload_signing = signing;
+        presign(config, &PutObject::new("bkt", "k", bytes::Bytes::from_static(b"this and no other")), HOUR)
+            .unwrap()
+            .signature
+    };
+    assert_ne!(put(PayloadSigning::Always).as_str(), put(PayloadSigning::Auto).as_str());
 }
