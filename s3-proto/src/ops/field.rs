@@ -520,6 +520,28 @@ pub(crate) fn open_document(body: &[u8]) -> Result<Reader<'_>, Error> {
     Ok(reader)
 }
 
+/// Offers each element below the root to `take`, and skips those that it does not know. An error says how much
+/// had been understood until then.
+pub(crate) fn read_members(
+    reader: &mut Reader<'_>,
+    mut take: impl FnMut(&str, &mut Reader<'_>) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let mut read = 0u32;
+    let mut all = || {
+        while let Some(name) = reader.child()? {
+            if !take(name, reader)? {
+                reader.skip()?;
+            }
+            read += 1;
+        }
+        reader.end()
+    };
+    all().map_err(|error| {
+        let message = format!("{} ({read} elements before it were read)", error.message());
+        error.with_message(message)
+    })
+}
+
 pub(crate) fn malformed(message: String) -> Error {
     Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Parse)
 }

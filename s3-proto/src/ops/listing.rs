@@ -313,4 +313,14 @@ mod tests {
         assert_eq!(output.prefix.as_deref(), Some("per%cent"));
         assert_eq!(output.contents[0].key, "per%cent 1");
     }
+
+    #[test]
+    fn a_page_that_is_cut_off_is_an_error_that_says_where_and_how_much_was_read() {
+        let page =
+            b"<ListBucketResult><Name>b</Name><Contents><Key>a</Key><Size>1</Size></Contents><Contents><Ke";
+        let (head, ()) = http::Response::new(()).into_parts();
+        let error = ListObjectsV2::new("bucket").response(&head, page).unwrap_err();
+        assert!(error.message().contains("ListBucketResult/Contents"), "{error}");
+        assert!(error.message().ends_with("(2 elements before it were read)"), "{error}");
+    }
 }

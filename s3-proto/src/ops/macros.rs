@@ -236,13 +236,10 @@ macro_rules! operation {
                 $(
                     let mut reader = $crate::ops::field::open_document(body)?;
                     $(let mut $ob = <$obt as Slot>::Partial::default();)*
-                    while let Some(name) = reader.child()? {
-                        let taken = $(<$obt as Slot>::take(&mut $ob, $obn, name, &mut reader)?)||*;
-                        if !taken {
-                            reader.skip()?;
-                        }
-                    }
-                    reader.end()?;
+                    $crate::ops::field::read_members(&mut reader, |name, reader| {
+                        let taken = $(<$obt as Slot>::take(&mut $ob, $obn, name, reader)?)||*;
+                        Ok(taken)
+                    })?;
                 )?
                 $(
                     let mut reader = $crate::ops::field::open_document(body)?;
