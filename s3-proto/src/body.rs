@@ -24,18 +24,26 @@ impl BodyCheck {
     /// Sees the next chunk, before the user does.
     ///
     /// # Errors
-    /// [`ErrorKind::MalformedResponse`] if more bytes come than were announced: stop reading, and do not
-    /// use the connection again.
+    /// [`ErrorKind::MalformedResponse`] if more bytes come than were announced: stop reading, do not use the
+    /// connection again, and give the check back with [`Answer::End`](crate::Answer), so that the machine
+    /// says which object it was.
     pub fn update(&mut self, chunk: &[u8]) -> Result<(), Error> {
         self.received += chunk.len() as u64;
-        if let Some(expected) = self.expected_len.filter(|expected| self.received > *expected) {
-            let message = format!("the body is longer than the {expected} bytes that were announced");
-            return Err(Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Body));
-        }
+        self.check_not_longer()?;
         if let Some((hasher, _)) = &mut self.checksum {
             hasher.update(chunk);
         }
         Ok(())
+    }
+
+    fn check_not_longer(&self) -> Result<(), Error> {
+        match self.expected_len.filter(|expected| self.received > *expected) {
+            None => Ok(()),
+            Some(expected) => {
+                let message = format!("the body is longer than the {expected} bytes that were announced");
+                Err(Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Body))
+            }
+        }
     }
 
     /// How many bytes have passed.
@@ -50,6 +58,7 @@ impl BodyCheck {
 
     /// Whether all has come as announced.
     pub(crate) fn finish(self) -> Result<(), Error> {
+        self.check_not_longer()?;
         if let Some(expected) = self.expected_len.filter(|expected| self.received < *expected) {
             return Err(truncated(self.received, Some(expected)));
         }
