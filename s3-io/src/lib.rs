@@ -1,2 +1,15 @@
-//! What the drivers share.
+//! What the drivers share beside the protocol: files, clocks, TLS, and what went wrong below HTTP.
+//!
+//! Internal to this family of packages; nothing here is promised to stay as it is.
 #![forbid(unsafe_code)]
+
+mod cancel;
+pub mod clock;
+pub mod failure;
+pub mod files;
+mod stats;
+pub mod tls;
+
+pub use cancel::{Cancel, Registration};
+pub use failure::Failure;
+pub use stats::{Counts, PoolStats};

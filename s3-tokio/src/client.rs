@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
+use s3_io::{PoolStats, clock};
 use s3_proto::credentials::Environment;
 use s3_proto::{Config, Error, ErrorKind, LoadConfig, Session};
 
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::drive::Run;
 use crate::driver::{Tokio, finish};
-use crate::transport::{Options, PoolStats, Resolve, Transport};
+use crate::transport::{Options, Resolve, Transport};
 
 /// An S3 client on tokio. All operations are those of the core's [`Client`](s3_proto::client::Client), which
 /// it derefs to. Cloning it is cheap; clones share connections and caches.

@@ -1,8 +1,7 @@
 //! Both clocks.
 
-use std::time::{Duration, SystemTime};
-
-use s3_proto::{Instant, Now, Timestamp};
+use s3_io::clock::wall;
+use s3_proto::{Instant, Now};
 
 /// Where the machines' clock starts.
 #[derive(Clone, Copy, Debug)]
@@ -21,21 +20,4 @@ impl Clock {
     pub(crate) fn at(self, deadline: Instant) -> Option<tokio::time::Instant> {
         self.0.checked_add(deadline.since_origin())
     }
-}
-
-fn wall() -> Timestamp {
-    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => Timestamp::UNIX_EPOCH.saturating_add(since),
-        Err(before) => Timestamp::UNIX_EPOCH.saturating_sub(before.duration()),
-    }
-}
-
-/// A number that differs from one client to the next, for jitter.
-pub(crate) fn seed() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    let mut hasher = std::hash::RandomState::new().build_hasher();
-    hasher.write_u128(
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_nanos(),
-    );
-    hasher.finish()
 }

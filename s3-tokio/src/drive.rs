@@ -10,18 +10,15 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
+use s3_io::{Failure, files};
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Instant, Machine, Payload, Phase, Secret, Step,
     Task, TaskId,
 };
-use tokio::io::AsyncReadExt as _;
 
 use crate::clock::Clock;
 use crate::source::{Reader, Source};
-use crate::transport::{Download, Failure, Transport, Unanswered};
-
-/// The most that is read of a file that a machine asks for.
-const MAX_FILE: u64 = 1024 * 1024;
+use crate::transport::{Download, Transport, Unanswered};
 
 /// A machine on its way.
 pub(crate) struct Run<M: Machine> {
@@ -147,7 +144,7 @@ impl<M: Machine> Run<M> {
                     }
                 });
             }
-            Task::ReadFile(path) => self.work(id, async move { Outcome::File(read_file(path).await) }),
+            Task::ReadFile(path) => self.work(id, read_file(path)),
             Task::AwaitCredentials(ticket) => {
                 let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
                 ticket.on_ready(move || {
@@ -263,21 +260,7 @@ async fn drain(mut download: Download, mut check: Box<BodyCheck>) -> Outcome {
     }
 }
 
-async fn read_file(path: PathBuf) -> Result<Option<Secret<Vec<u8>>>, String> {
-    let read = async {
-        let file = tokio::fs::File::open(&path).await?;
-        // All at once, so that growing leaves no copies of secrets behind.
-        let len = file.metadata().await?.len().min(MAX_FILE);
-        let mut contents = Vec::with_capacity(usize::try_from(len).unwrap_or_default() + 1);
-        file.take(MAX_FILE + 1).read_to_end(&mut contents).await?;
-        if contents.len() as u64 > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
-        }
-        Ok(Secret::new(contents))
-    };
-    match read.await {
-        Ok(contents) => Ok(Some(contents)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
+async fn read_file(path: PathBuf) -> Outcome {
+    let read = tokio::task::spawn_blocking(move || files::read_small(&path)).await;
+    Outcome::File(read.unwrap_or_else(|error| Err(error.to_string())))
 }

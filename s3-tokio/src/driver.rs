@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use s3_io::PoolStats;
 use s3_proto::client::{Driver, Streaming};
 use s3_proto::{Error, ErrorKind, Machine, Session};
 
@@ -14,7 +15,7 @@ use crate::body::Body;
 use crate::clock::Clock;
 use crate::drive::{Progress, Run};
 use crate::source::Source;
-use crate::transport::{PoolStats, Transport};
+use crate::transport::Transport;
 
 /// Runs machines on tokio.
 #[derive(Clone)]

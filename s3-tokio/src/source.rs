@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
+use s3_io::files;
 use s3_proto::client::{Data, Source as ProtoSource};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::JoinHandle;
@@ -46,13 +47,8 @@ impl Source {
     pub async fn file(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref().to_owned();
         blocking(move || {
-            let file = File::open(&path)?;
-            let metadata = file.metadata()?;
-            if !metadata.is_file() {
-                let message = format!("{} is not a regular file", path.display());
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-            }
-            Ok(Self { len: metadata.len(), kind: Kind::File(Arc::new(file)) })
+            let (file, len) = files::open_source(&path)?;
+            Ok(Self { len, kind: Kind::File(Arc::new(file)) })
         })
         .await
     }
@@ -129,29 +125,11 @@ impl FilePieces {
         let len = usize::try_from(self.len - self.at).unwrap_or(PIECE).min(PIECE);
         tokio::task::spawn_blocking(move || {
             let mut buffer = vec![0; len];
-            let mut filled = 0;
-            while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                match read_at(&file, rest, at + filled as u64) {
-                    Ok(0) => break,
-                    Ok(n) => filled += n,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            let filled = files::read_full_at(&file, &mut buffer, at)?;
             buffer.truncate(filled);
             Ok(Bytes::from(buffer))
         })
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, at)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, at)
 }
 
 impl Stream for FilePieces {

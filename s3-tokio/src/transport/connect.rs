@@ -23,8 +23,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use super::errors::{self, Failure};
-use super::pool::Counts;
+use s3_io::Counts;
+use s3_io::failure::{self, Failure, timeout};
 
 /// Looks up host names.
 pub trait Resolve: Send + Sync + 'static {
@@ -107,7 +107,7 @@ impl Connector {
             Err(_) => within(until, self.resolver.resolve(host, port))
                 .await
                 .ok_or_else(|| timeout(Phase::Resolve, format!("looking up the host name {host}"), limit))?
-                .map_err(|error| errors::resolve(host, error))?,
+                .map_err(|error| failure::resolve(host, error))?,
         };
         let mut last = None;
         for (i, address) in addresses.iter().enumerate() {
@@ -126,7 +126,7 @@ impl Connector {
                     let io = Inner::Plain(TokioIo::new(stream));
                     return Ok(Stream { io, wire: Wire::new(), _open: Open::new(&self.counts) });
                 }
-                Some(Err(error)) => last = Some(errors::connect(host, error)),
+                Some(Err(error)) => last = Some(failure::connect(host, error)),
                 None => last = Some(timeout(Phase::Connect, format!("connecting to {host}"), limit)),
             }
         }
@@ -146,7 +146,7 @@ impl Connector {
         let until = timeouts.connect.map(|limit| Instant::now() + limit);
         match within(until, tunnel.call(to.clone())).await {
             Some(Ok(stream)) => Ok(stream),
-            Some(Err(error)) => Err(errors::proxy(name, error)),
+            Some(Err(error)) => Err(failure::proxy(name, error)),
             None => {
                 Err(timeout(Phase::Connect, format!("connecting through the proxy {name}"), timeouts.connect))
             }
@@ -166,7 +166,7 @@ impl Connector {
         let until = limit.map(|limit| Instant::now() + limit);
         match within(until, self.tls.connect(name, io.into_inner())).await {
             Some(Ok(stream)) => Ok(stream),
-            Some(Err(error)) => Err(errors::handshake(host, error)),
+            Some(Err(error)) => Err(failure::handshake(host, error)),
             None => Err(timeout(Phase::Connect, format!("the TLS handshake with {host}"), limit)),
         }
     }
@@ -205,12 +205,6 @@ pub(crate) async fn within<F: Future>(until: Option<Instant>, future: F) -> Opti
         Some(until) => tokio::time::timeout_at(until, future).await.ok(),
         None => Some(future.await),
     }
-}
-
-pub(crate) fn timeout(phase: Phase, what: impl AsRef<str>, limit: Option<Duration>) -> Failure {
-    let limit = limit.unwrap_or_default().as_secs_f64();
-    let message = format!("{} took longer than {limit} s", what.as_ref());
-    Failure::new(phase, TransportErrorKind::Timeout, message)
 }
 
 /// What is known of a connection from outside.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Body as _;
 use hyper::body::Incoming;
+use s3_io::failure::timeout;
 use s3_proto::{Phase, TransportError};
 use tokio::time::{Instant, Sleep};
 
-use super::connect::timeout;
 use super::errors;
 use super::pool::Permit;
 

@@ -4,7 +4,6 @@ mod connect;
 mod download;
 mod errors;
 mod pool;
-mod tls;
 mod upload;
 
 use std::future::Future;
@@ -19,19 +18,19 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use s3_io::failure::timeout;
+use s3_io::tls::Trust;
+use s3_io::{Counts, Failure, PoolStats};
 use s3_proto::{Error, HttpTask, Payload, Phase, SourceError, Timeouts};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 pub use connect::{Resolve, Resolving, SystemResolver};
 pub(crate) use download::Download;
-pub(crate) use errors::Failure;
-pub use pool::PoolStats;
-pub(crate) use pool::{Counts, Limits};
-pub(crate) use tls::Trust;
+pub(crate) use pool::Limits;
 
 use crate::source::Reader;
-use connect::{Connector, TIMEOUTS, WireRef, timeout};
+use connect::{Connector, TIMEOUTS, WireRef};
 use pool::Gate;
 use upload::{Progress, Stage, Upload};
 

@@ -1,27 +1,13 @@
 //! A limit on connections per host, which hyper's pool does not have.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use s3_io::{Counts, Failure, PoolStats};
 use s3_proto::{Phase, TransportErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::errors::Failure;
-
-/// How many connections there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolStats {
-    /// Requests on their way, until the last byte of their answer is read; on HTTP/1.1 each has a
-    /// connection of its own.
-    pub active: usize,
-    /// Open connections that carry no request.
-    pub idle: usize,
-    /// Open connections.
-    pub open: usize,
-}
 
 /// How many requests at a time go to one host.
 #[derive(Clone, Copy, Debug)]
@@ -37,14 +23,6 @@ pub(crate) struct Gate {
     limits: Limits,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
     counts: Arc<Counts>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) open: AtomicUsize,
-    active: AtomicUsize,
-    /// Requests that share a connection with others.
-    multiplexed: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -115,11 +93,7 @@ impl Gate {
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
-        let open = self.counts.open.load(Ordering::Relaxed);
-        let active = self.counts.active.load(Ordering::Relaxed);
-        let multiplexed = self.counts.multiplexed.load(Ordering::Relaxed);
-        let busy = active.saturating_sub(multiplexed) + usize::from(multiplexed > 0);
-        PoolStats { active, idle: open.saturating_sub(busy), open }
+        self.counts.stats()
     }
 }
 

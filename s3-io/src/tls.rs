@@ -11,14 +11,19 @@ use s3_proto::{Error, ErrorKind};
 
 /// Whom to trust.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trust {
+pub struct Trust {
     /// PEM files' contents, beside the roots that browsers trust.
-    pub(crate) extra_roots: Vec<Vec<u8>>,
-    pub(crate) accept_invalid: bool,
+    pub extra_roots: Vec<Vec<u8>>,
+    /// Accepts any certificate: for test servers only.
+    pub accept_invalid: bool,
 }
 
 impl Trust {
-    pub(crate) fn config(&self, h2: bool) -> Result<Arc<ClientConfig>, Error> {
+    /// What rustls is told; `h2` offers HTTP/2 beside HTTP/1.1.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] if a root certificate cannot be read or used.
+    pub fn config(&self, h2: bool) -> Result<Arc<ClientConfig>, Error> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
