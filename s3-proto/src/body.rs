@@ -1,6 +1,6 @@
 //! The bytes of a download, checked as they pass.
 
-use crate::checksum::{Checksum, Hasher};
+use crate::checksum::{Checksum, ChecksumAlgorithm, Hasher};
 use crate::{Error, ErrorKind, Phase};
 
 /// Counts and hashes the body of a download beside the machine, on whatever thread reads the connection.
@@ -11,14 +11,22 @@ use crate::{Error, ErrorKind, Phase};
 pub struct BodyCheck {
     expected_len: Option<u64>,
     received: u64,
-    checksum: Option<(Hasher, Checksum)>,
+    hasher: Option<Hasher>,
+    /// What the service says that comes of it.
+    expected: Option<Checksum>,
 }
 
 impl BodyCheck {
-    /// Expects this many bytes, if that is known, with this checksum, if there is one that can be computed.
-    pub(crate) fn new(expected_len: Option<u64>, checksum: Option<Checksum>) -> Self {
-        let checksum = checksum.and_then(|c| Some((Hasher::new(c.algorithm()).ok()?, c)));
-        Self { expected_len, received: 0, checksum }
+    /// Expects this many bytes, if that is known, with this checksum, if there is one that can be computed;
+    /// computes the other one if there is none.
+    pub(crate) fn new(
+        expected_len: Option<u64>,
+        expected: Option<Checksum>,
+        hash: Option<ChecksumAlgorithm>,
+    ) -> Self {
+        let algorithm = expected.as_ref().map(|c| c.algorithm().clone()).or(hash);
+        let hasher = algorithm.and_then(|algorithm| Hasher::new(&algorithm).ok());
+        Self { expected_len, received: 0, hasher, expected }
     }
 
     /// Sees the next chunk, before the user does.
@@ -30,10 +38,15 @@ impl BodyCheck {
     pub fn update(&mut self, chunk: &[u8]) -> Result<(), Error> {
         self.received += chunk.len() as u64;
         self.check_not_longer()?;
-        if let Some((hasher, _)) = &mut self.checksum {
+        if let Some(hasher) = &mut self.hasher {
             hasher.update(chunk);
         }
         Ok(())
+    }
+
+    /// Whether less has come than was announced.
+    pub(crate) fn is_short(&self) -> bool {
+        self.expected_len.is_some_and(|expected| self.received < expected)
     }
 
     fn check_not_longer(&self) -> Result<(), Error> {
@@ -56,21 +69,22 @@ impl BodyCheck {
         self.expected_len
     }
 
-    /// Whether all has come as announced.
-    pub(crate) fn finish(self) -> Result<(), Error> {
+    /// Whether all has come as announced; the checksum, if one was computed.
+    pub(crate) fn finish(self) -> Result<Option<Checksum>, Error> {
         self.check_not_longer()?;
-        if let Some(expected) = self.expected_len.filter(|expected| self.received < *expected) {
-            return Err(truncated(self.received, Some(expected)));
+        if self.is_short() {
+            return Err(truncated(self.received, self.expected_len));
         }
-        match self.checksum {
-            Some((hasher, expected)) => verify(hasher, &expected),
-            None => Ok(()),
+        let actual = self.hasher.map(Hasher::finish);
+        if let (Some(actual), Some(expected)) = (&actual, &self.expected) {
+            verify(actual, expected)?;
         }
+        Ok(actual)
     }
 }
 
-fn verify(hasher: Hasher, expected: &Checksum) -> Result<(), Error> {
-    let actual = hasher.finish();
+/// Compares what came with what the service says of it.
+pub(crate) fn verify(actual: &Checksum, expected: &Checksum) -> Result<(), Error> {
     if actual.bytes() == expected.bytes() {
         return Ok(());
     }
@@ -90,7 +104,6 @@ pub(crate) fn truncated(received: u64, expected: Option<u64>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checksum::ChecksumAlgorithm;
 
     fn crc32(text: &str) -> Checksum {
         Checksum::parse(ChecksumAlgorithm::Crc32, text).unwrap()
@@ -98,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_right_bytes_pass() {
-        let mut check = BodyCheck::new(Some(11), Some(crc32("i9aeUg==")));
+        let mut check = BodyCheck::new(Some(11), Some(crc32("i9aeUg==")), None);
         check.update(b"Hello ").unwrap();
         check.update(b"world").unwrap();
         assert!(check.finish().is_ok());
@@ -106,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_body_that_ends_early_says_how_much_came() {
-        let mut check = BodyCheck::new(Some(11), None);
+        let mut check = BodyCheck::new(Some(11), None, None);
         check.update(b"Hello").unwrap();
         let error = check.finish().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TruncatedBody);
@@ -115,13 +128,13 @@ mod tests {
 
     #[test]
     fn a_body_that_goes_on_is_refused_at_once() {
-        let mut check = BodyCheck::new(Some(4), None);
+        let mut check = BodyCheck::new(Some(4), None, None);
         assert_eq!(check.update(b"Hello").unwrap_err().kind(), ErrorKind::MalformedResponse);
     }
 
     #[test]
     fn a_changed_byte_is_found() {
-        let mut check = BodyCheck::new(Some(11), Some(crc32("i9aeUg==")));
+        let mut check = BodyCheck::new(Some(11), Some(crc32("i9aeUg==")), None);
         check.update(b"Hello World").unwrap();
         assert_eq!(check.finish().unwrap_err().kind(), ErrorKind::ChecksumMismatch);
     }

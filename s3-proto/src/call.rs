@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::response;
 
 use crate::client::polled_after_done;
-use crate::exchange::{Event, Exchange, Goal, Outcome};
+use crate::exchange::{Delivery, Event, Exchange, Goal, Outcome};
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
 use crate::ops::Operation;
 use crate::session::Session;
@@ -73,7 +73,7 @@ pub struct Stream<O: Operation> {
 impl<O: Operation> Stream<O> {
     /// A call that has not begun.
     pub fn new(session: Session, op: O) -> Self {
-        let exchange = Exchange::new(session, O::NAME, Goal::Stream, op.request());
+        let exchange = Exchange::new(session, O::NAME, Goal::Stream(Delivery::TO_USER), op.request());
         Self { op, exchange }
     }
 }

@@ -47,15 +47,11 @@ pub trait Driver: Clone + Send + 'static {
 
 /// Data to upload that is not held in memory.
 pub trait Source: Send + 'static {
-    /// How many bytes it will give. It must give exactly as many.
-    fn len(&self) -> u64;
+    /// How many bytes it will give, if it knows. It must give exactly as many.
+    fn known_len(&self) -> Option<u64>;
 
-    /// Whether it is empty.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether it can be read from its start again, so that a failed attempt can be repeated.
+    /// Whether any range of it can be read, as often as needed, so that a failed attempt can be repeated and
+    /// parts can be read at once.
     fn is_replayable(&self) -> bool;
 }
 
@@ -91,7 +87,10 @@ impl<S: Source> Data<S> {
         match self {
             Self::Bytes(bytes) => (Payload::Bytes(bytes), None),
             Self::Source(source) => {
-                (Payload::Source { len: source.len(), replayable: source.is_replayable() }, Some(source))
+                let replayable = source.is_replayable();
+                let payload =
+                    source.known_len().map_or(Payload::Unsized, |len| Payload::source(len, replayable));
+                (payload, Some(source))
             }
         }
     }

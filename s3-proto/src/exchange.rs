@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, DATE, RANGE};
-use http::{HeaderMap, Method, StatusCode, response};
+use http::header::{CONTENT_LENGTH, DATE, ETAG, IF_MATCH, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 
 use crate::body::{BodyCheck, truncated};
+use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
 use crate::credentials::{CredentialsSource, FetchCredentials, Generation, Need, Ticket, need};
 use crate::endpoint::Region;
-use crate::machine::{Answer, BodyPlan, Instant, Now, Payload, Task, TaskId};
+use crate::machine::{Answer, BodyPlan, Instant, Now, Payload, Sink, Task, TaskId};
 use crate::ops::{Draft, FromHeaders};
 use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
 use crate::retry::{Reason, Rng, backoff};
 use crate::session::Session;
-use crate::sign::Presigned;
+use crate::sign::{Presigned, Receipt};
 use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
 use crate::{error_answer, xml};
 
@@ -38,20 +39,38 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Reply(Box<response::Parts>, Bytes),
+    /// The head of an answer whose body is longer than was wanted.
+    Head(Box<response::Parts>),
     /// The streamed body has come as it should.
     Streamed,
     Presigned(Box<Presigned>),
 }
 
 /// What becomes of the signed request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     /// Sent, and the answer collected.
     Collect,
-    /// Sent, and the body of the answer handed to the user.
-    Stream,
+    /// Sent, and the body of the answer handed on.
+    Stream(Delivery),
     /// Made into a URL.
     Presign(Duration),
+}
+
+/// How the body of an answer is handed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) to: Sink,
+    /// The place in the object that is the first of the sink.
+    pub(crate) base: u64,
+    /// What is computed of the bytes beside what the service names.
+    pub(crate) hash: Option<ChecksumAlgorithm>,
+    /// The answer is a part of a multipart object, and its checksum that of the part.
+    pub(crate) is_part: bool,
+}
+
+impl Delivery {
+    pub(crate) const TO_USER: Self = Self { to: Sink::User, base: 0, hash: None, is_part: false };
 }
 
 pub(crate) struct Exchange {
@@ -63,6 +82,19 @@ pub(crate) struct Exchange {
     next_id: u32,
     /// Requests sent.
     attempts: u32,
+    /// Those of them since the last one that brought a part of the body.
+    tries: u32,
+    /// A task that is of no use any more.
+    dropped: Option<TaskId>,
+    /// A longer body is not read: the head is all that is wanted then.
+    most: Option<u64>,
+    /// The body that is being streamed.
+    body: Option<Streamed>,
+    /// The checksum of what was sent, once it was.
+    receipt: Option<Receipt>,
+    /// The checksum of what was received, if one was computed.
+    received: Option<Checksum>,
+    throttled: bool,
     region: Region,
     redirected: bool,
     /// The credentials that the service refused as expired; set once.
@@ -105,6 +137,20 @@ impl State {
     }
 }
 
+/// A body on its way, as its first head described it.
+#[derive(Debug)]
+struct Streamed {
+    /// Names this content and no other; without it a broken body cannot be resumed.
+    etag: Option<HeaderValue>,
+    /// The place of its first byte in the object.
+    first: u64,
+    len: Option<u64>,
+    /// What saw the bytes that have come, if it broke off.
+    check: Option<Box<BodyCheck>>,
+    /// How many had come when it last broke off.
+    came_before: u64,
+}
+
 /// What this attempt was signed with: that, and not what siblings have found out since, is what an answer
 /// is compared with.
 #[derive(Clone, Debug)]
@@ -140,6 +186,13 @@ impl Exchange {
             state,
             next_id: 0,
             attempts: 0,
+            tries: 0,
+            dropped: None,
+            most: None,
+            body: None,
+            receipt: None,
+            received: None,
+            throttled: false,
             redirected: false,
             rejected: None,
             clock_corrected: false,
@@ -149,13 +202,49 @@ impl Exchange {
         }
     }
 
+    /// Does not read a body that is longer, but yields its head.
+    pub(crate) fn at_most(mut self, most: u64) -> Self {
+        self.most = Some(most);
+        self
+    }
+
+    /// Computes a checksum of what is read from a source and sent.
+    pub(crate) fn observe(mut self, algorithm: &ChecksumAlgorithm) -> Self {
+        self.draft.observe = Some(algorithm.clone());
+        self
+    }
+
+    /// The checksum that was to be [observed](Self::observe), once the request was sent.
+    pub(crate) fn observed(&self) -> Option<Checksum> {
+        self.receipt.as_ref().and_then(Receipt::checksum)
+    }
+
+    /// The checksum of the body, if one was computed, once it has come.
+    pub(crate) fn received(&self) -> Option<&Checksum> {
+        self.received.as_ref()
+    }
+
+    /// Whether the service asked to slow down.
+    pub(crate) fn was_throttled(&self) -> bool {
+        self.throttled
+    }
+
+    /// Whether an attempt may have reached the service without its answer reaching us.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     pub(crate) fn poll(&mut self, now: Now) -> Event {
+        if let Some(id) = self.dropped.take() {
+            return Event::Cancel(id);
+        }
         if !self.started {
             self.started = true;
             self.deadline = self.session.config().operation_timeout.map(|t| now.mono.saturating_add(t));
         }
-        if let Some(event) = self.check_deadline(now) {
-            return event;
+        self.check_deadline(now);
+        if let Some(id) = self.dropped.take() {
+            return Event::Cancel(id);
         }
         loop {
             match std::mem::replace(&mut self.state, State::Over) {
@@ -211,10 +300,11 @@ impl Exchange {
     }
 
     /// Ends the call if it has taken too long. The task that runs is cancelled first.
-    fn check_deadline(&mut self, now: Now) -> Option<Event> {
-        self.deadline.filter(|deadline| *deadline <= now.mono)?;
-        if matches!(self.state, State::Failed(_) | State::Finished(_) | State::HeadThen(..) | State::Over) {
-            return None;
+    fn check_deadline(&mut self, now: Now) {
+        if self.deadline.is_none_or(|deadline| now.mono < deadline)
+            || matches!(self.state, State::Failed(_) | State::Finished(_) | State::HeadThen(..) | State::Over)
+        {
+            return;
         }
         self.deadline = None;
         let limit = self.session.config().operation_timeout.unwrap_or_default();
@@ -225,15 +315,13 @@ impl Exchange {
             State::Collecting(..) => Phase::Body,
             _ => Phase::Wait,
         };
-        let running = self.running();
+        self.dropped = self.running();
         self.state = State::Failed(error.with_phase(phase));
-        running.map(Event::Cancel)
     }
 
     pub(crate) fn cancel(&mut self) {
         if !matches!(self.state, State::Over) {
-            // A task that runs is dropped by the driver together with the machine; answers that still come
-            // find no state that waits for them.
+            self.dropped = self.running();
             self.state = State::Failed(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
         }
     }
@@ -269,9 +357,11 @@ impl Exchange {
             return None;
         }
         match prepare(&plan) {
-            Ok(Prepared { task, region }) => {
+            Ok(Prepared { task, region, receipt }) => {
                 let id = self.new_id();
                 self.attempts += 1;
+                self.tries += 1;
+                self.receipt = receipt;
                 tracing::trace!(
                     operation = self.operation,
                     attempt = self.attempts,
@@ -343,9 +433,19 @@ impl Exchange {
             (State::Collecting(attempt, head, body), Answer::End(_)) => {
                 self.collected(now, &attempt, head, body);
             }
+            (state @ (State::Head(..) | State::Streaming(_)), Answer::End(Some(check)))
+                if check.is_short() =>
+            {
+                let error = truncated(check.received(), check.expected_len());
+                let then = self.resume_or_fail(now, error, check);
+                self.state = state.body_over(then);
+            }
             (state @ (State::Head(..) | State::Streaming(_)), Answer::End(Some(check))) => {
                 let then = match check.finish() {
-                    Ok(()) => self.succeed(Outcome::Streamed),
+                    Ok(received) => {
+                        self.received = received;
+                        self.succeed(Outcome::Streamed)
+                    }
                     Err(error) => State::Failed(error),
                 };
                 self.state = state.body_over(then);
@@ -356,14 +456,15 @@ impl Exchange {
                 } else {
                     cause.clone().into_error(Phase::Body)
                 };
-                self.state = state.body_over(State::Failed(error.with_source(cause)));
+                let then = self.resume_or_fail(now, error.with_source(cause), check);
+                self.state = state.body_over(then);
             }
             (state @ (State::Head(..) | State::Streaming(_)), Answer::Failed { cause, .. }) => {
                 self.state = state.body_over(State::Failed(cause.into_error(Phase::Body)));
             }
             (_, Answer::Failed { phase, cause }) => {
                 let error = cause.into_error(phase);
-                self.repeat_or_fail(now, error, phase <= Phase::Connect, None);
+                self.state = self.repeat_or_fail(now, error, phase <= Phase::Connect, None);
             }
             (_, Answer::SourceFailed(error)) => self.state = State::Failed(error.into_error()),
             (state, _) => {
@@ -379,17 +480,35 @@ impl Exchange {
     }
 
     fn head(&mut self, attempt: Attempt, head: &response::Parts) -> BodyPlan {
-        if self.goal != Goal::Stream || !head.status.is_success() {
-            let expected = content_length(&head.headers).unwrap_or(0).min(1 << 20);
-            let body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-            self.state = State::Collecting(attempt, Box::new(head.clone()), body);
-            return BodyPlan::Collect;
+        let len = content_length(&head.headers);
+        if head.status.is_success() && self.most.is_some_and(|most| len.is_none_or(|len| len > most)) {
+            self.state = self.succeed(Outcome::Head(Box::new(head.clone())));
+            return BodyPlan::Discard;
         }
-        match self.delivery(head) {
-            Ok((offset, check)) => {
+        let Goal::Stream(Delivery { to, base, .. }) = self.goal.clone() else {
+            return self.collect(attempt, head);
+        };
+        if !head.status.is_success() {
+            return self.collect(attempt, head);
+        }
+        let delivered = match self.body.take() {
+            None => self.first_delivery(head).map(|(body, check)| {
+                let at = body.first;
+                self.body = Some(body);
                 self.state = State::Head(attempt, Box::new(head.clone()));
-                BodyPlan::Deliver { offset, check: Box::new(check) }
-            }
+                (at, check)
+            }),
+            Some(body) => self.delivery(head).and_then(|(at, rest)| {
+                let delivered = continued(body, head, at, &rest);
+                self.state = State::Streaming(attempt);
+                delivered.map(|(body, check)| {
+                    self.body = Some(body);
+                    (at, check)
+                })
+            }),
+        };
+        match delivered {
+            Ok((at, check)) => BodyPlan::Deliver { to, offset: at.saturating_sub(base), check },
             Err(error) => {
                 self.state = State::Failed(error.with_status(head.status).with_phase(Phase::Parse));
                 BodyPlan::Discard
@@ -397,9 +516,30 @@ impl Exchange {
         }
     }
 
+    fn collect(&mut self, attempt: Attempt, head: &response::Parts) -> BodyPlan {
+        let expected = content_length(&head.headers).unwrap_or(0).min(1 << 20);
+        let body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        self.state = State::Collecting(attempt, Box::new(head.clone()), body);
+        BodyPlan::Collect
+    }
+
+    /// What there is to know of a body that begins.
+    fn first_delivery(&self, head: &response::Parts) -> Result<(Streamed, Box<BodyCheck>), Error> {
+        let (first, check) = self.delivery(head)?;
+        let strong = |etag: &&HeaderValue| !etag.is_empty() && !etag.as_bytes().starts_with(b"W/");
+        let etag = head.headers.get(ETAG).filter(strong).cloned();
+        Ok((
+            Streamed { etag, first, len: check.expected_len(), check: None, came_before: 0 },
+            Box::new(check),
+        ))
+    }
+
     /// Where the body of a streamed answer belongs, and what is known of it.
     fn delivery(&self, head: &response::Parts) -> Result<(u64, BodyCheck), Error> {
-        let malformed = |message: String| Err(Error::new(ErrorKind::MalformedResponse, message));
+        let (hash, is_part) = match &self.goal {
+            Goal::Stream(delivery) => (delivery.hash.clone(), delivery.is_part),
+            _ => (None, false),
+        };
         let len = content_length(&head.headers);
         let asked = self.draft.headers.get(RANGE).and_then(|v| v.to_str().ok());
         if head.status != StatusCode::PARTIAL_CONTENT {
@@ -408,13 +548,7 @@ impl Exchange {
                     "the range {asked} was asked for, but the answer is the whole object"
                 ));
             }
-            let checksum =
-                self.session.config().verify_checksums.then(|| Option::from_headers("", &head.headers));
-            // A composite checksum is of the parts: it cannot be compared with the bytes as they pass.
-            let checksum = checksum.transpose()?.flatten().filter(|c: &crate::checksum::Checksum| {
-                c.composite_parts().is_none() && c.algorithm().is_computed()
-            });
-            return Ok((0, BodyCheck::new(len, checksum)));
+            return Ok((0, BodyCheck::new(len, self.checksum(head)?, hash)));
         }
         let text = head.headers.get("content-range").and_then(|v| v.to_str().ok()).unwrap_or_default();
         let Some((first, last)) = parse_content_range(text) else {
@@ -436,8 +570,19 @@ impl Exchange {
         if len.is_some_and(|len| len != span) {
             return malformed(format!("Content-Range '{text}' and Content-Length do not agree"));
         }
-        // A checksum that comes with a part is that of the whole object, if a store sends one at all.
-        Ok((first, BodyCheck::new(Some(span), None)))
+        // A checksum that comes with a range is that of the whole object, if a store sends one at all.
+        let checksum = if is_part { self.checksum(head)? } else { None };
+        Ok((first, BodyCheck::new(Some(span), checksum, hash)))
+    }
+
+    /// The checksum that the service names, if the bytes can be compared with it as they pass: a composite
+    /// one, of the parts' checksums, cannot.
+    fn checksum(&self, head: &response::Parts) -> Result<Option<Checksum>, Error> {
+        if !self.session.config().verify_checksums {
+            return Ok(None);
+        }
+        let checksum = Option::<Checksum>::from_headers("", &head.headers)?;
+        Ok(checksum.filter(|c| c.composite_parts().is_none() && c.algorithm().is_computed()))
     }
 
     fn collected(&mut self, now: Now, attempt: &Attempt, head: Box<response::Parts>, body: Vec<u8>) {
@@ -446,7 +591,8 @@ impl Exchange {
             && head.status != StatusCode::NOT_MODIFIED
         {
             let error = truncated(body.len() as u64, Some(expected)).with_status(head.status);
-            return self.repeat_or_fail(now, error, false, Some(&head.headers));
+            self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
+            return;
         }
         // CompleteMultipartUpload, CopyObject and UploadPartCopy send 200 before they know how it ends.
         // An object's content is the user's own, whatever it looks like.
@@ -459,7 +605,8 @@ impl Exchange {
                     check.finish()
                 })
             {
-                return self.repeat_or_fail(now, error.with_status(head.status), false, None);
+                self.state = self.repeat_or_fail(now, error.with_status(head.status), false, None);
+                return;
             }
             self.state = self.succeed(Outcome::Reply(head, Bytes::from(body)));
             return;
@@ -504,7 +651,12 @@ impl Exchange {
             self.session.set_service_time(now, service);
             return self.again_or_fail(&error);
         }
-        self.repeat_or_fail(now, error, false, Some(&head.headers));
+        if self.body.is_some() && error.kind() == ErrorKind::PreconditionFailed {
+            let message = "the object was replaced while it was being read";
+            self.state = State::Failed(error.with_message(message.to_owned()));
+            return;
+        }
+        self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
     }
 
     /// The region that the service names, if this attempt was not signed for it and none was followed yet.
@@ -524,26 +676,53 @@ impl Exchange {
     }
 
     /// Waits and sends the request again, if policy allows.
-    fn repeat_or_fail(&mut self, now: Now, error: Error, not_sent: bool, headers: Option<&HeaderMap>) {
-        let Some(reason) = Reason::of(&error) else {
-            self.state = State::Failed(error);
-            return;
-        };
+    fn repeat_or_fail(
+        &mut self,
+        now: Now,
+        error: Error,
+        not_sent: bool,
+        headers: Option<&HeaderMap>,
+    ) -> State {
+        let Some(reason) = Reason::of(&error) else { return State::Failed(error) };
+        self.throttled |= reason == Reason::Throttling;
         if !not_sent && matches!(self.draft.payload, Payload::Source { replayable: false, .. }) {
-            self.state = State::Failed(gone(&error));
-            return;
+            return State::Failed(gone(&error));
         }
         let config = &self.session.config().retry;
-        let taken =
-            (self.attempts < config.max_attempts).then(|| self.session.quota().take(reason)).flatten();
+        let taken = (self.tries < config.max_attempts).then(|| self.session.quota().take(reason)).flatten();
         if taken.is_none() {
-            self.state = State::Failed(error);
-            return;
+            return State::Failed(error);
         }
         self.taken = taken;
-        let wait = backoff(config, reason, self.attempts, self.rng.fraction(), headers);
+        let wait = backoff(config, reason, self.tries, self.rng.fraction(), headers);
         tracing::debug!(operation = self.operation, attempt = self.attempts, ?wait, reason = %error, "trying again");
-        self.state = State::Backoff(now.mono.saturating_add(wait));
+        State::Backoff(now.mono.saturating_add(wait))
+    }
+
+    /// Asks for the rest of a body that broke off, if it can be told that it is the rest of the same.
+    fn resume_or_fail(&mut self, now: Now, error: Error, check: Box<BodyCheck>) -> State {
+        let Some(mut body) = self.body.take() else { return State::Failed(error) };
+        let (Some(etag), Some(len)) = (&body.etag, body.len) else { return State::Failed(error) };
+        let done = check.received();
+        if done >= len {
+            return State::Failed(error);
+        }
+        if body.came_before != done {
+            // Whatever is wrong, it lets something through.
+            self.tries = 1;
+        }
+        let (next, last) = (body.first + done, body.first + len - 1);
+        let Ok(range) = HeaderValue::from_str(&format!("bytes={next}-{last}")) else {
+            return State::Failed(error);
+        };
+        self.draft.headers.insert(RANGE, range);
+        self.draft.headers.insert(IF_MATCH, etag.clone());
+        // A range is one of the object, whichever part of it was asked for.
+        self.draft.remove_query("partNumber");
+        body.came_before = done;
+        body.check = Some(check);
+        self.body = Some(body);
+        self.repeat_or_fail(now, error, false, None)
     }
 
     /// Says what the error is about.
@@ -551,6 +730,24 @@ impl Exchange {
         error
             .with_target(self.operation, self.draft.bucket.as_deref(), self.draft.key.as_deref())
             .with_attempts(self.attempts)
+    }
+}
+
+/// Goes on with a body that broke off, if what comes now is its rest.
+fn continued(
+    mut body: Streamed,
+    head: &response::Parts,
+    at: u64,
+    rest: &BodyCheck,
+) -> Result<(Streamed, Box<BodyCheck>), Error> {
+    let missing = body.check.as_ref().and_then(|check| Some(body.len? - check.received()));
+    let is_the_rest = at == body.first + body.came_before && rest.expected_len() == missing;
+    match body.check.take() {
+        Some(check) if is_the_rest && head.headers.get(ETAG) == body.etag.as_ref() => Ok((body, check)),
+        _ => {
+            let message = "the rest of a body that broke off was asked for, but something else came";
+            Err(Error::new(ErrorKind::MalformedResponse, message))
+        }
     }
 }
 
@@ -574,6 +771,10 @@ fn service_date(headers: &HeaderMap) -> Option<Timestamp> {
         return None;
     }
     Timestamp::parse_http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn malformed<T>(message: String) -> Result<T, Error> {
+    Err(Error::new(ErrorKind::MalformedResponse, message))
 }
 
 /// `bytes 0-499/1234`: first and last byte (RFC 9110 section 14.4).

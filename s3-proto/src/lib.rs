@@ -74,6 +74,7 @@ mod error;
 mod error_answer;
 mod etag;
 mod exchange;
+pub mod files;
 mod machine;
 pub mod ops;
 pub mod pages;
@@ -94,7 +95,9 @@ pub use config::{Config, PayloadSigning};
 pub use credentials::{Credentials, LoadConfig};
 pub use error::{Error, ErrorKind, Phase, SourceError, TransportError, TransportErrorKind};
 pub use etag::ETag;
-pub use machine::{Answer, BodyPlan, HttpTask, Instant, Machine, Now, Payload, Step, Task, TaskId, Timeouts};
+pub use machine::{
+    Answer, BodyPlan, HttpTask, Instant, Machine, Now, Payload, Sink, SourceId, Step, Task, TaskId, Timeouts,
+};
 pub use pages::Pages;
 pub use retry::RetryConfig;
 pub use secret::Secret;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::body::BodyCheck;
 use crate::credentials::Ticket;
 use crate::error::{Phase, SourceError, TransportError};
+use crate::files::{FileId, FileReply, FileTask};
 use crate::secret::Secret;
 use crate::sign::BodyEncoder;
 use crate::{Error, Timestamp};
@@ -137,6 +138,14 @@ pub enum Task {
     /// Wait for credentials that another call is fetching. Answer: [`Answer::Ready`], once
     /// [`Ticket::on_ready`] calls back.
     AwaitCredentials(Ticket),
+    /// Read the next bytes of the source that travels with the call: as many as this, or fewer where it ends.
+    /// Answer: [`Answer::Filled`].
+    Fill {
+        /// How many bytes.
+        len: usize,
+    },
+    /// Do something with files. Answer: [`Answer::Filed`].
+    File(FileTask),
 }
 
 /// A request that is signed for this one attempt.
@@ -159,28 +168,58 @@ pub enum Payload {
     Empty,
     /// These bytes.
     Bytes(Bytes),
-    /// As many bytes as said, from the start of the source that travels with the call.
+    /// A range of a source that the driver reads.
     Source {
+        /// Which source.
+        from: SourceId,
+        /// The place of the first byte in it.
+        offset: u64,
         /// The length, before any framing.
         len: u64,
-        /// Whether the source can be read from its start again for another attempt.
+        /// Whether the source can be read from there again for another attempt.
         replayable: bool,
     },
+    /// A source that travels with the call and does not know its length. No single request takes it: an
+    /// upload reads it part by part.
+    Unsized,
+}
+
+/// What a [`Payload::Source`] is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceId {
+    /// The source that travels with the call.
+    Call,
+    /// A file that the machine has opened.
+    File(FileId),
+}
+
+/// Where a body under [`BodyPlan::Deliver`] goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// To the user, who reads it.
+    User,
+    /// Into a file that the machine has created.
+    File(FileId),
 }
 
 impl Payload {
+    /// All of the source that travels with the call.
+    pub fn source(len: u64, replayable: bool) -> Self {
+        Self::Source { from: SourceId::Call, offset: 0, len, replayable }
+    }
+
     /// The length before any framing.
     pub fn len(&self) -> u64 {
         match self {
-            Self::Empty => 0,
+            Self::Empty | Self::Unsized => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Source { len, .. } => *len,
         }
     }
 
-    /// Whether there is no byte in it.
+    /// Whether it is known that there is no byte in it.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && !matches!(self, Self::Unsized)
     }
 }
 
@@ -238,8 +277,12 @@ pub enum Answer<'a> {
         /// What failed.
         cause: TransportError,
     },
-    /// Reading the user's data failed.
+    /// Reading the user's data failed, or writing what came.
     SourceFailed(SourceError),
+    /// The next bytes of the source.
+    Filled(Result<Bytes, SourceError>),
+    /// What a task on files came to.
+    Filed(std::io::Result<FileReply>),
     /// What is in the file; `None` if there is no such file, or why it could not be read.
     File(Result<Option<Secret<Vec<u8>>>, String>),
     /// The credentials that somebody else fetched are there, or have failed.
@@ -250,9 +293,11 @@ pub enum Answer<'a> {
 #[derive(Debug)]
 #[must_use]
 pub enum BodyPlan {
-    /// Hand it to the user, each chunk through the check first.
+    /// Hand it on, each chunk through the check first.
     Deliver {
-        /// The place of its first byte in the object.
+        /// Where it goes.
+        to: Sink,
+        /// The place of its first byte there.
         offset: u64,
         /// Counts and hashes; goes back with [`Answer::End`].
         check: Box<BodyCheck>,
@@ -283,6 +328,7 @@ impl fmt::Debug for Payload {
             Self::Empty => f.write_str("Empty"),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Source { len, .. } => write!(f, "Source({len} bytes)"),
+            Self::Unsized => f.write_str("Unsized"),
         }
     }
 }

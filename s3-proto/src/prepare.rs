@@ -11,7 +11,7 @@ use crate::endpoint::{EndpointParams, Region, ResolvedEndpoint, resolve};
 use crate::machine::{HttpTask, Payload};
 use crate::ops::Draft;
 use crate::session::Session;
-use crate::sign::{self, BodyEncoder, PayloadHash, Presigned, SigningParams, Trailer};
+use crate::sign::{self, BodyEncoder, PayloadHash, Presigned, Receipt, SigningParams, Trailer};
 use crate::validate::{BucketRule, check_bucket, check_key};
 use crate::{Credentials, Error, Timestamp};
 
@@ -28,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) task: HttpTask,
     /// The region that it is signed for.
     pub(crate) region: Region,
+    /// The checksum of what is sent from a source, to come.
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// Bodies up to this size are hashed even where TLS protects them: it costs less than a packet.
@@ -71,6 +73,10 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
     } else if matches!(draft.payload, Payload::Source { .. }) {
         encoder = body.encoder(&draft.payload, None)?;
     }
+    let receipt = match (&mut encoder, &draft.observe) {
+        (Some(encoder), Some(algorithm)) => Some(encoder.observe(algorithm)?),
+        _ => None,
+    };
     let len = encoder.as_ref().map_or_else(|| draft.payload.len(), BodyEncoder::encoded_len);
 
     // What follows is not signed, since proxies may change it.
@@ -89,7 +95,7 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         timeouts.idle = None;
     }
     let task = HttpTask { request, encoder, timeouts, expect_continue };
-    Ok(Prepared { task, region: endpoint.signing_region })
+    Ok(Prepared { task, region: endpoint.signing_region, receipt })
 }
 
 pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, Error> {
@@ -142,6 +148,12 @@ fn address(plan: &Plan<'_>) -> Result<(ResolvedEndpoint, Uri), Error> {
     Ok((endpoint, uri))
 }
 
+fn unsized_payload() -> Error {
+    Error::invalid_input(
+        "S3 wants to know the length of a body; upload a stream of unknown length with `upload_stream`",
+    )
+}
+
 /// How the body travels and what the head says of it.
 struct Body {
     hash: PayloadHash,
@@ -163,6 +175,7 @@ impl Body {
         let mut body = Self { hash: PayloadHash::EMPTY, headers: HeaderMap::new(), framing: Framing::Plain };
         match &draft.payload {
             Payload::Empty => {}
+            Payload::Unsized => return Err(unsized_payload()),
             Payload::Bytes(bytes) => body.in_memory(bytes, draft, config, tls)?,
             Payload::Source { len, .. } => body.streamed(*len, draft, config, tls, anonymous)?,
         }

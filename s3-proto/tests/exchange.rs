@@ -29,7 +29,7 @@ fn call() -> Call<DeleteObject> {
 }
 
 fn upload(replayable: bool) -> Call<PutObject> {
-    Call::new(session(), PutObject::new("bkt", "k", Payload::Source { len: 10, replayable }))
+    Call::new(session(), PutObject::new("bkt", "k", Payload::source(10, replayable)))
 }
 
 fn complete() -> CompleteMultipartUpload {

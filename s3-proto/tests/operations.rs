@@ -188,7 +188,7 @@ fn members_that_cannot_be_are_refused_before_anything_is_sent() {
     let mut op = put();
     op.tagging = Some((0..11).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join("&"));
     refused("eleven tags", op);
-    refused("6 GiB at once", PutObject::new("bkt", "k", Payload::Source { len: 6 << 30, replayable: true }));
+    refused("6 GiB at once", PutObject::new("bkt", "k", Payload::source(6 << 30, true)));
     for number in [0u32, 10_001] {
         refused("part number", UploadPart::new("bkt", "k", number, "id", Payload::Empty));
         refused("part number", UploadPartCopy::new("bkt", "k", from(), number, "id"));

@@ -22,7 +22,7 @@ fn put(size: usize) -> PutObject {
 }
 
 fn source(len: u64) -> PutObject {
-    PutObject::new("bkt", "k", Payload::Source { len, replayable: true })
+    PutObject::new("bkt", "k", Payload::source(len, true))
 }
 
 const HASH: &str = "x-amz-content-sha256";

@@ -207,3 +207,95 @@ fn the_time_limit_ends_with_the_head() {
     let _ = machine.answer(world.now, id, Answer::End(Some(check)));
     assert!(matches!(machine.poll(world.now), Step::Done(Ok(()))));
 }
+
+/// So much of `Hello world` with an ETag, then the connection closes.
+fn cut_after(len: usize) -> Reply {
+    let text = b"Hello world"[..len].to_vec();
+    Reply::Cut(200, vec![("content-length", "11".into()), ("etag", "\"e\"".into())], text)
+        .with("x-amz-checksum-crc32", CRC32)
+}
+
+fn rest(content_range: &str, text: &str) -> Reply {
+    part(206, content_range, text).with("etag", "\"e\"")
+}
+
+#[test]
+fn a_body_that_breaks_off_goes_on_where_it_was() {
+    let run = drive(get(), in_turn(vec![cut_after(4), rest("bytes 4-10/11", "o world")]));
+    assert!(run.result.is_ok(), "{:?}", run.result);
+    assert_eq!((run.delivered.as_slice(), run.items.len()), (&b"Hello world"[..], 1));
+    assert_eq!(run.sent[1].header("range"), Some("bytes=4-10"));
+    assert_eq!(run.sent[1].header("if-match"), Some("\"e\""));
+    assert_eq!(run.waits.len(), 1);
+}
+
+#[test]
+fn the_checksum_of_a_body_in_pieces_is_that_of_all_of_them() {
+    let run = drive(get(), in_turn(vec![cut_after(4), rest("bytes 4-10/11", "o World")]));
+    assert_eq!(run.error().kind(), ErrorKind::ChecksumMismatch);
+}
+
+#[test]
+fn as_long_as_something_comes_a_body_is_resumed() {
+    let cut = |range, text: &str| {
+        let headers = vec![("content-range", format!("bytes {range}/11")), ("etag", "\"e\"".to_owned())];
+        Reply::Cut(206, headers, text.as_bytes().to_vec())
+    };
+    let replies = vec![
+        cut_after(1),
+        cut("1-10", "el"),
+        cut("3-10", "l"),
+        cut("4-10", "o "),
+        cut("6-10", "w"),
+        rest("bytes 7-10/11", "orld"),
+    ];
+    let run = drive(get(), in_turn(replies));
+    assert!(run.result.is_ok(), "{:?}", run.result);
+    assert_eq!(run.delivered, b"Hello world");
+}
+
+#[test]
+fn a_body_that_does_not_go_on_is_given_up() {
+    let nothing =
+        Reply::Cut(206, vec![("content-range", "bytes 4-10/11".into()), ("etag", "\"e\"".into())], vec![]);
+    let run = drive(get(), in_turn(vec![cut_after(4), nothing]));
+    assert_eq!((run.error().kind(), run.sent.len()), (ErrorKind::TruncatedBody, 3));
+    assert_eq!(run.error().message(), "the body ended after 4 of 11 bytes");
+}
+
+#[test]
+fn an_object_that_was_replaced_meanwhile_is_never_mixed() {
+    let replaced = error(412, "PreconditionFailed");
+    let run = drive(get(), in_turn(vec![cut_after(4), replaced]));
+    assert_eq!(run.error().kind(), ErrorKind::PreconditionFailed);
+    assert_eq!(run.error().message(), "the object was replaced while it was being read");
+}
+
+#[test]
+fn what_is_not_the_rest_is_refused() {
+    let other_etag = part(206, "bytes 4-10/11", "o world").with("etag", "\"f\"");
+    for wrong in [other_etag, rest("bytes 4-9/11", "o worl"), body("Hello world").with("etag", "\"e\"")] {
+        let run = drive(get(), in_turn(vec![cut_after(4), wrong]));
+        assert_eq!(run.error().kind(), ErrorKind::MalformedResponse, "{:?}", run.result);
+        assert_eq!(run.delivered, b"Hell");
+    }
+}
+
+#[test]
+fn a_range_that_breaks_off_goes_on_within_itself() {
+    let headers = vec![("content-range", "bytes 6-10/11".into()), ("etag", "\"e\"".into())];
+    let cut = Reply::Cut(206, headers, b"wo".to_vec());
+    let run = drive(range(6..11), in_turn(vec![cut, rest("bytes 8-10/11", "rld")]));
+    assert!(run.result.is_ok(), "{:?}", run.result);
+    assert_eq!((run.delivered.as_slice(), run.sent[1].header("range")), (&b"world"[..], Some("bytes=8-10")));
+}
+
+#[test]
+fn what_names_no_content_cannot_be_resumed() {
+    for etag in ["", "W/\"e\""] {
+        let cut =
+            Reply::Cut(200, vec![("content-length", "11".into()), ("etag", etag.into())], b"Hell".to_vec());
+        let run = drive(get(), move |_| cut.clone());
+        assert_eq!((run.error().kind(), run.sent.len()), (ErrorKind::TruncatedBody, 1), "{etag:?}");
+    }
+}

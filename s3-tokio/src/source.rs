@@ -81,8 +81,8 @@ impl Source {
 }
 
 impl ProtoSource for Source {
-    fn len(&self) -> u64 {
-        self.len
+    fn known_len(&self) -> Option<u64> {
+        Some(self.len)
     }
 
     fn is_replayable(&self) -> bool {

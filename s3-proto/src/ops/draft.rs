@@ -27,6 +27,8 @@ pub struct Draft {
     pub(crate) slow: bool,
     /// The algorithm of the checksum that is sent with the body, if one was chosen.
     pub(crate) checksum: Option<ChecksumAlgorithm>,
+    /// The algorithm of the checksum that is computed of a source as it is sent, whether it is sent too or not.
+    pub(crate) observe: Option<ChecksumAlgorithm>,
     /// The body is the user's data, to be protected by a checksum where the store knows them.
     pub(crate) is_data: bool,
     /// The service is to send its checksum with the answer.
@@ -47,6 +49,7 @@ impl Draft {
             payload: Payload::Empty,
             slow: false,
             checksum: None,
+            observe: None,
             is_data: false,
             wants_checksum: false,
         }
@@ -105,6 +108,13 @@ impl Draft {
         self.query.push_str(name);
         self.query.push('=');
         uri_encode_into(value, &mut self.query);
+    }
+
+    pub(crate) fn remove_query(&mut self, name: &str) {
+        let is_it = |pair: &&str| pair.split('=').next() == Some(name);
+        if self.query.split('&').any(|pair| is_it(&pair)) {
+            self.query = self.query.split('&').filter(|pair| !is_it(pair)).collect::<Vec<_>>().join("&");
+        }
     }
 
     fn separate(&mut self) {

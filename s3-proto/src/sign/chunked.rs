@@ -4,13 +4,14 @@
 //! (page sigv4-streaming), "... Including Trailing Headers" (sigv4-streaming-trailers).
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::{EMPTY_SHA256, Signature, SigningKey, SigningParams};
-use crate::checksum::{ChecksumAlgorithm, Hasher};
+use crate::checksum::{Checksum, ChecksumAlgorithm, Hasher};
 use crate::encode::hex_digest;
 use crate::error::{Error, ErrorKind, Phase};
 
@@ -42,6 +43,18 @@ pub struct BodyEncoder {
     state: State,
     /// `None` for a body that goes out as it is.
     framing: Option<Box<Framing>>,
+    observer: Option<(Option<Hasher>, Receipt)>,
+}
+
+/// Gives the checksum of what passed through a [`BodyEncoder`], once all of it has.
+#[derive(Clone, Debug, Default)]
+pub struct Receipt(Arc<OnceLock<Checksum>>);
+
+impl Receipt {
+    /// The checksum; `None` before the end.
+    pub fn checksum(&self) -> Option<Checksum> {
+        self.0.get().cloned()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,7 +95,7 @@ impl BodyEncoder {
 
     /// A body that goes out as it is; the encoder only counts.
     pub fn identity(len: u64) -> Self {
-        Self { len, seen: 0, state: State::Open, framing: None }
+        Self { len, seen: 0, state: State::Open, framing: None, observer: None }
     }
 
     /// Chunks that are signed one after the other, from `seed`, the signature of the request, which has
@@ -140,6 +153,18 @@ impl BodyEncoder {
         Ok(Self { framing: Some(Box::new(framing)), ..Self::identity(len) })
     }
 
+    /// Computes a checksum of the bytes that pass, also if it is not one of the trailers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotImplemented`] for an algorithm that is not computed here.
+    pub fn observe(&mut self, algorithm: &ChecksumAlgorithm) -> Result<Receipt, Error> {
+        let receipt = Receipt::default();
+        let is_trailer = self.framing.as_ref().is_some_and(|framing| framing.computes(algorithm));
+        let hasher = if is_trailer { None } else { Some(Hasher::new(algorithm)?) };
+        self.observer = Some((hasher, receipt.clone()));
+        Ok(receipt)
+    }
+
     /// Bytes of the encoded body: its `content-length`.
     pub fn encoded_len(&self) -> u64 {
         self.framing.as_ref().map_or(self.len, |framing| framing.encoded_len(self.len))
@@ -186,6 +211,9 @@ impl BodyEncoder {
                 framing.encode(chunk)
             }
         };
+        if let Some((Some(hasher), _)) = &mut self.observer {
+            hasher.update(chunk);
+        }
         self.seen = seen;
         Ok(frame)
     }
@@ -203,6 +231,11 @@ impl BodyEncoder {
             return Err(Error::new(ErrorKind::LocalIo, message).with_phase(Phase::Send));
         }
         self.state = State::Finished;
+        if let Some((hasher, receipt)) = self.observer.take() {
+            let computed = hasher.or_else(|| self.framing.as_ref()?.hasher());
+            // It is set here and nowhere else.
+            let _ = computed.map(|hasher| receipt.0.set(hasher.finish()));
+        }
         Ok(self.framing.as_mut().map(|framing| framing.finish()).unwrap_or_default())
     }
 }
@@ -212,6 +245,18 @@ fn misuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 }
 
 impl Framing {
+    fn computes(&self, algorithm: &ChecksumAlgorithm) -> bool {
+        matches!(self.trailers.as_slice(), [Trailer { value: TrailerValue::Computed(hasher), .. }] if hasher.algorithm() == algorithm)
+    }
+
+    /// What computes the only trailer.
+    fn hasher(&self) -> Option<Hasher> {
+        match self.trailers.as_slice() {
+            [Trailer { value: TrailerValue::Computed(hasher), .. }] => Some(hasher.clone()),
+            _ => None,
+        }
+    }
+
     fn encoded_len(&self, len: u64) -> u64 {
         let chunk_len = self.chunk_len as u64;
         let (full, rest) = (len / chunk_len, len % chunk_len);
@@ -410,6 +455,19 @@ mod tests {
     }
 
     /// The example of page sigv4-streaming-trailers.
+    #[test]
+    fn a_receipt_has_the_checksum_of_what_passed() {
+        let algorithm = ChecksumAlgorithm::Crc32;
+        let framed = BodyEncoder::unsigned_trailer(11, 64, vec![Trailer::checksum(&algorithm).unwrap()]);
+        for mut encoder in [BodyEncoder::identity(11), framed.unwrap()] {
+            let receipt = encoder.observe(&algorithm).unwrap();
+            let _ = encoder.encode(b"Hello world").unwrap();
+            assert_eq!(receipt.checksum(), None);
+            encoder.finish().unwrap();
+            assert_eq!(receipt.checksum().unwrap().to_string(), "i9aeUg==");
+        }
+    }
+
     #[test]
     fn the_documented_upload_with_a_trailer() {
         let credentials = credentials();

@@ -44,7 +44,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 use sha2::{Digest as _, Sha256};
 
 pub use canonical::canonical_header_value;
-pub use chunked::{BodyEncoder, Frame, Trailer};
+pub use chunked::{BodyEncoder, Frame, Receipt, Trailer};
 pub use header::{explain_headers, sign_headers};
 pub use key::SigningKey;
 pub use key_cache::KeyCache;

@@ -305,8 +305,8 @@ impl World {
                     if cut { broken(Phase::Body, TransportErrorKind::Closed) } else { Answer::End(None) };
                 let _ = machine.answer(self.now, id, end);
             }
-            BodyPlan::Deliver { offset, mut check } => {
-                run.offset = Some(offset);
+            BodyPlan::Deliver { offset, mut check, .. } => {
+                run.offset.get_or_insert(offset);
                 for chunk in body.chunks(body.len() / 2 + 1) {
                     check.update(chunk).unwrap();
                     run.delivered.extend_from_slice(chunk);
@@ -316,7 +316,8 @@ impl World {
                     run.items.push(item);
                 }
                 let end = if cut {
-                    broken(Phase::Body, TransportErrorKind::Closed)
+                    let cause = TransportError::new(TransportErrorKind::Closed, "broken");
+                    Answer::Broken { check, cause }
                 } else {
                     Answer::End(Some(check))
                 };

@@ -120,7 +120,7 @@ async fn a_source_is_cut_into_the_chunks_of_its_framing() {
     let pieces = ["abcdefgh", "ijklmnopqrstuvw", "x", "y"];
     let pieces = pieces.map(|piece| io::Result::Ok(Bytes::from_static(piece.as_bytes())));
     let mut source = Source::stream(stream::iter(pieces), 25);
-    let mut sent = task("PUT", &uri, Payload::Source { len: 25, replayable: false });
+    let mut sent = task("PUT", &uri, Payload::source(25, false));
     sent.request.headers_mut().insert("content-length", len.into());
     sent.encoder = Some(encoder);
     transport().send(sent, Some(source.start().unwrap())).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_source_that_is_too_short_is_not_the_networks_fault() {
     })
     .await;
     let mut source = Source::reader(&b"short"[..], 10);
-    let sent = task("PUT", &uri, Payload::Source { len: 10, replayable: false });
+    let sent = task("PUT", &uri, Payload::source(10, false));
     let result = transport().send(sent, Some(source.start().unwrap())).await;
     assert!(matches!(result, Err(Unanswered::Source(_))), "{result:?}");
     assert!(source.start().is_err(), "a reader is read once");

@@ -1,0 +1,133 @@
+//! What a transfer asks its driver to do with files.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::Timestamp;
+use crate::checksum::{Checksum, ChecksumAlgorithm};
+
+/// An open file, named by the machine that opens it; unique among the machines of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub(crate) u64);
+
+/// Work on files, for transfers. Each may block.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FileTask {
+    /// Open a regular file to read from. Answer: [`FileReply::Opened`].
+    Open {
+        /// What the machine calls it from now on.
+        id: FileId,
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Create a file to write to, and the folders that it is in. Answer: [`FileReply::Opened`], with the
+    /// length that it had before.
+    Create {
+        /// What the machine calls it from now on.
+        id: FileId,
+        /// Where it is to be.
+        path: PathBuf,
+        /// Keep what is in it already, rather than emptying it.
+        keep: bool,
+    },
+    /// Make an open file this long, and reserve the space where the system can. Answer: [`FileReply::Done`].
+    Resize {
+        /// Which file.
+        id: FileId,
+        /// Bytes.
+        len: u64,
+    },
+    /// Compute the checksum of a range of an open file. Answer: [`FileReply::Hashed`].
+    Hash {
+        /// Which file.
+        id: FileId,
+        /// The place of the first byte.
+        offset: u64,
+        /// How many bytes; that there are fewer is an error.
+        len: u64,
+        /// What is computed.
+        algorithm: ChecksumAlgorithm,
+    },
+    /// Close a file that was written to, and give it another name in one step. Answer: [`FileReply::Done`].
+    Commit {
+        /// Which file.
+        id: FileId,
+        /// Its name so far.
+        from: PathBuf,
+        /// Its name from now on; a file that has it is replaced.
+        to: PathBuf,
+    },
+    /// Close a file. Answer: [`FileReply::Done`].
+    Close {
+        /// Which file.
+        id: FileId,
+    },
+    /// Write a small file so that, whatever happens, either its old or its new content is there. Answer:
+    /// [`FileReply::Done`].
+    Save {
+        /// Where it is.
+        path: PathBuf,
+        /// All of it.
+        content: Vec<u8>,
+    },
+    /// Remove a file; that there is none is no error. Answer: [`FileReply::Done`].
+    Remove {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// List a folder, without what is below its folders. Answer: [`FileReply::Listed`].
+    List {
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+/// What a [`FileTask`] comes to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FileReply {
+    /// It is open.
+    Opened(FileInfo),
+    /// The checksum.
+    Hashed(Checksum),
+    /// What is in the folder, in any order.
+    Listed(Vec<DirEntry>),
+    /// It is done.
+    Done,
+}
+
+/// What is known of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Bytes.
+    pub len: u64,
+    /// When it was last changed, where the system knows.
+    pub modified: Option<Timestamp>,
+}
+
+/// An entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Its name, without the folder's.
+    pub name: OsString,
+    /// What it is.
+    pub kind: DirEntryKind,
+    /// What is known of it; of the target, for a symbolic link that leads to something.
+    pub info: FileInfo,
+}
+
+/// What an entry of a folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirEntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Dir,
+    /// A symbolic link to a regular file.
+    LinkToFile,
+    /// A symbolic link to a folder.
+    LinkToDir,
+    /// A device, a pipe, a link that leads nowhere.
+    Other,
+}
