@@ -122,7 +122,7 @@ impl Transport {
         let mut permit = self.gate.enter(host, timeouts.pool).await?;
         let (parts, payload) = task.request.into_parts();
         let body = match (payload, reader, task.encoder) {
-            (Payload::Empty, ..) => Upload::bytes(bytes::Bytes::new()),
+            (Payload::Empty | Payload::Unsized, ..) => Upload::bytes(bytes::Bytes::new()),
             (Payload::Bytes(bytes), ..) => Upload::bytes(bytes),
             (Payload::Source { .. }, Some(reader), Some(encoder)) => Upload::source(reader, encoder),
             (Payload::Source { len, .. }, Some(reader), None) => {
