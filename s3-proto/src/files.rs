@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::Timestamp;
+use crate::{Secret, Timestamp};
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 
 /// An open file, named by the machine that opens it; unique among the machines of a session.
@@ -30,6 +30,8 @@ pub enum FileTask {
         path: PathBuf,
         /// Keep what is in it already, rather than emptying it.
         keep: bool,
+        /// Remove it when the machine goes away before the file is committed or closed.
+        temporary: bool,
     },
     /// Make an open file this long, and reserve the space where the system can. Answer: [`FileReply::Done`].
     Resize {
@@ -63,13 +65,13 @@ pub enum FileTask {
         /// Which file.
         id: FileId,
     },
-    /// Write a small file so that, whatever happens, either its old or its new content is there. Answer:
-    /// [`FileReply::Done`].
+    /// Write a small file so that, whatever happens, either its old or its new content is there; nobody but
+    /// its owner may read it. Answer: [`FileReply::Done`].
     Save {
         /// Where it is.
         path: PathBuf,
-        /// All of it.
-        content: Vec<u8>,
+        /// All of it, which may be secret.
+        content: Secret<Vec<u8>>,
     },
     /// Remove a file; that there is none is no error. Answer: [`FileReply::Done`].
     Remove {

@@ -96,7 +96,8 @@ pub use credentials::{Credentials, LoadConfig};
 pub use error::{Error, ErrorKind, Phase, SourceError, TransportError, TransportErrorKind};
 pub use etag::ETag;
 pub use machine::{
-    Answer, BodyPlan, HttpTask, Instant, Machine, Now, Payload, Sink, SourceId, Step, Task, TaskId, Timeouts,
+    Answer, BodyPlan, Exit, HttpTask, Instant, Machine, Now, Payload, Sink, SourceId, Step, Task, TaskId,
+    Timeouts,
 };
 pub use pages::Pages;
 pub use retry::RetryConfig;

@@ -5,6 +5,7 @@
 //! the same machine runs on tokio, on threads, in an event loop, and in a simulation.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -146,6 +147,16 @@ pub enum Task {
     },
     /// Do something with files. Answer: [`Answer::Filed`].
     File(FileTask),
+    /// Look up the addresses of this host. Answer: [`Answer::Resolved`].
+    Resolve(String),
+    /// Run a program and read what it prints, 1 MiB at most; its standard input is empty. Answer:
+    /// [`Answer::Exited`].
+    Run {
+        /// The program, looked up in the search path, and its arguments. It may be secret, and is not logged.
+        argv: Secret<Vec<String>>,
+        /// It is killed after this long.
+        limit: Duration,
+    },
 }
 
 /// A request that is signed for this one attempt.
@@ -287,6 +298,21 @@ pub enum Answer<'a> {
     File(Result<Option<Secret<Vec<u8>>>, String>),
     /// The credentials that somebody else fetched are there, or have failed.
     Ready,
+    /// The addresses of a host, or why they are not known.
+    Resolved(Result<Vec<IpAddr>, String>),
+    /// How a program ended, or why it could not be run or did not end in time.
+    Exited(Result<Exit, String>),
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Exit {
+    /// Its exit status; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed to its standard output, which may be secret.
+    pub stdout: Secret<Vec<u8>>,
+    /// What it printed to its standard error: for people, at most the last 4 KiB.
+    pub stderr: String,
 }
 
 /// What to do with the body that follows a head.
