@@ -6,7 +6,12 @@ use s3_proto::Timestamp;
 
 /// What the system's clock says.
 pub fn wall() -> Timestamp {
-    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+    timestamp(SystemTime::now())
+}
+
+/// A time of the system's clock.
+pub fn timestamp(time: SystemTime) -> Timestamp {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => Timestamp::UNIX_EPOCH.saturating_add(since),
         Err(before) => Timestamp::UNIX_EPOCH.saturating_sub(before.duration()),
     }

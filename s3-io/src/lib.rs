@@ -5,11 +5,14 @@
 
 mod cancel;
 pub mod clock;
+pub mod effects;
 pub mod failure;
 pub mod files;
+mod open_files;
 mod stats;
 pub mod tls;
 
 pub use cancel::{Cancel, Registration};
 pub use failure::Failure;
+pub use open_files::Files;
 pub use stats::{Counts, PoolStats};

@@ -3,12 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::{Secret, Timestamp};
 use crate::checksum::{Checksum, ChecksumAlgorithm};
+use crate::{Secret, Timestamp};
 
 /// An open file, named by the machine that opens it; unique among the machines of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(pub(crate) u64);
+pub struct FileId(u64);
+
+impl FileId {
+    /// The file number `n`.
+    pub const fn new(n: u64) -> Self {
+        Self(n)
+    }
+}
 
 /// Work on files, for transfers. Each may block.
 #[derive(Debug)]
