@@ -22,7 +22,7 @@ pub trait Driver: Clone + Send + 'static {
     /// What a user uploads from, other than bytes in memory.
     type Source: Source;
     /// What a user reads a streamed body from.
-    type Body: Send + 'static;
+    type Body: fmt::Debug + Send + 'static;
     /// What yields the items of a machine: a `Stream` or an `Iterator` of results.
     type Items<T: Send + 'static>;
 
@@ -78,6 +78,12 @@ from_bytes!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
 impl<S, const N: usize> From<&'static [u8; N]> for Data<S> {
     fn from(data: &'static [u8; N]) -> Self {
         Self::Bytes(Bytes::from_static(data))
+    }
+}
+
+impl<S: Source> From<S> for Data<S> {
+    fn from(source: S) -> Self {
+        Self::Source(source)
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use s3_io::files;
-use s3_proto::client::{Data, Source as ProtoSource};
+use s3_proto::client::Source as ProtoSource;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::JoinHandle;
 
@@ -87,12 +87,6 @@ impl ProtoSource for Source {
 
     fn is_replayable(&self) -> bool {
         matches!(self.kind, Kind::File(_))
-    }
-}
-
-impl From<Source> for Data<Source> {
-    fn from(source: Source) -> Self {
-        Self::Source(source)
     }
 }
 

@@ -1,0 +1,87 @@
+//! Signatures that another program checks.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, SystemTime};
+
+use s3_proto::Timestamp;
+use s3_proto::sign::{self, PayloadHash, Presigned, SigningParams};
+use s3_proto::{Error, ErrorKind};
+
+use crate::harness::{HOUR, Harness, Outcome, World, scenarios};
+
+scenarios! {
+    a_wrong_secret_is_refused,
+    a_presigned_url_reads,
+    a_presigned_url_writes,
+    a_presigned_url_expires,
+}
+
+/// Uses a presigned URL as a program would that knows nothing of S3; HTTP/1.0, so that answers have no chunks.
+fn plain_http(method: &str, url: &Presigned, body: &str) -> (u16, String) {
+    assert_eq!(url.uri.scheme_str(), Some("http"), "these tests speak no TLS");
+    let host = url.uri.authority().unwrap().as_str();
+    let port = url.uri.port_u16().unwrap_or(80);
+    let mut stream = TcpStream::connect((url.uri.host().unwrap(), port)).unwrap();
+    let mut request =
+        Vec::from(format!("{method} {} HTTP/1.0\r\nHost: {host}\r\n", url.uri.path_and_query().unwrap()));
+    for (name, value) in &url.headers {
+        write!(request, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
+    }
+    write!(request, "Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    stream.write_all(&request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn a_wrong_secret_is_refused<H: Harness>(t: &World<H>) -> Outcome {
+    let client = t.with_secret("not-the-secret");
+    let errors = [
+        t.send(client.list_objects_v2(&t.bucket)).map(drop),
+        t.send(client.put_object(&t.bucket, "key", "data")).map(drop),
+    ];
+    for error in errors {
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::SignatureDoesNotMatch);
+    }
+    Ok(())
+}
+
+fn a_presigned_url_reads<H: Harness>(t: &World<H>) -> Outcome {
+    let key = "a key/with + and ü";
+    t.put(key, "data")?;
+    let url = t.wait(t.client.get_object(&t.bucket, key).presign(HOUR))?;
+    assert_eq!(plain_http("GET", &url, ""), (200, "data".to_owned()));
+    let url = t.wait(t.with_secret("not-the-secret").get_object(&t.bucket, key).presign(HOUR))?;
+    assert_eq!(plain_http("GET", &url, "").0, 403);
+    Ok(())
+}
+
+fn a_presigned_url_writes<H: Harness>(t: &World<H>) -> Outcome {
+    let put = t.client.put_object(&t.bucket, "key", "").content_type("text/x-test");
+    let url = t.wait(put.presign(HOUR))?;
+    let (status, answer) = plain_http("PUT", &url, "data");
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(t.get("key")?, "data");
+    let head = t.send(t.client.head_object(&t.bucket, "key"))?;
+    assert_eq!(head.content_type.as_deref(), Some("text/x-test"));
+    Ok(())
+}
+
+fn a_presigned_url_expires<H: Harness>(t: &World<H>) -> Outcome {
+    t.put("key", "data")?;
+    let url = t.wait(t.client.get_object(&t.bucket, "key").presign(HOUR))?.uri.to_string();
+    let request = http::Request::get(url.split_once('?').unwrap().0).body(()).unwrap();
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let now = Timestamp::from_unix(i64::try_from(now).unwrap(), 0).unwrap();
+    let at = |time, expires| -> Result<Presigned, Error> {
+        let params = SigningParams::new(&t.credentials, &t.region, "s3", time)?;
+        sign::presign(&request, &PayloadHash::Unsigned, expires, &params)
+    };
+    let minute = Duration::from_mins(1);
+    let (live, dead) = (at(now.saturating_sub(minute), HOUR)?, at(now.saturating_sub(HOUR), minute)?);
+    assert_eq!(plain_http("GET", &live, ""), (200, "data".to_owned()));
+    assert_eq!(plain_http("GET", &dead, "").0, 403);
+    Ok(())
+}
