@@ -17,24 +17,64 @@
 //! - [`Source`] is what is uploaded other than bytes in memory: a file, a reader, a stream.
 //! - [`Body`] is what is downloaded: a stream of bytes, a reader, or all at once.
 //! - [`Items`] yields page after page of a list.
+//! - [`Cancel`] ends calls from outside.
 //!
 //! All futures may be dropped at any point; the connection of a request that is dropped half-way is closed.
 //! A runtime with time and I/O enabled is needed.
 #![forbid(unsafe_code)]
 
 mod body;
-mod client;
-mod clock;
-mod drive;
-mod driver;
+mod runtime;
 mod source;
-mod transport;
 
 pub use body::Body;
-pub use client::{Builder, Client, load_config};
-pub use driver::{Items, Sent, Tokio};
-pub use s3_io::PoolStats;
+pub use runtime::Tokio;
+pub use s3_io::driver::{Items, Resolve, Resolving, Sent};
+pub use s3_io::{Cancel, PoolStats};
 pub use s3_proto;
+use s3_proto::credentials::Environment;
 pub use s3_proto::{Config, Credentials, Error, ErrorKind, Phase};
 pub use source::Source;
-pub use transport::{Resolve, Resolving, SystemResolver};
+
+/// An S3 client on tokio. All operations are those of the core's [`Client`](s3_proto::client::Client), which
+/// it derefs to. Cloning it is cheap; clones share connections and caches.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), s3_tokio::Error> {
+/// let client = s3_tokio::Client::from_env().await?;
+/// client.put_object("bucket", "hello.txt", "Hello!").content_type("text/plain").await?;
+/// let body = client.get_object("bucket", "hello.txt").await?.body.collect().await?;
+/// assert_eq!(body, "Hello!");
+/// # Ok(()) }
+/// ```
+pub type Client = s3_io::driver::Client<Tokio>;
+
+/// Settings of connections.
+///
+/// ```
+/// # fn f(config: s3_tokio::Config) -> Result<(), s3_tokio::Error> {
+/// let client = s3_tokio::Client::builder(config).max_connections_per_host(16).no_proxy().build()?;
+/// # Ok(()) }
+/// ```
+pub type Builder = s3_io::driver::Builder<Tokio>;
+
+/// The system's resolver.
+pub type SystemResolver = s3_io::driver::SystemResolver<Tokio>;
+
+/// What these environment variables, and the profile files that they name, say about a client.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), s3_tokio::Error> {
+/// use s3_tokio::Client;
+///
+/// let environment = std::env::vars().collect();
+/// let config = s3_tokio::load_config(environment).await?.with_max_attempts(5);
+/// let client = Client::builder(config).max_connections_per_host(16).build()?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Settings that are contradictory or cannot be understood, or no region.
+pub async fn load_config(environment: Environment) -> Result<Config, Error> {
+    s3_io::driver::load_config::<Tokio>(environment).await
+}

@@ -107,7 +107,8 @@ async fn an_empty_object_is_an_empty_body() {
 async fn a_download_that_ends_early_is_an_error() {
     let (client, server) = setup().await;
     client.put_object("bucket", "key", data(1_000_000)).await.unwrap();
-    server.on_request(|head| (head.method == "GET").then_some(Fault::CutBody(100_000)));
+    // The rest is asked for in vain, too.
+    server.on_request(|head| Some(Fault::CutBody(if head.header("range").is_none() { 100_000 } else { 0 })));
     let mut body = client.get_object("bucket", "key").await.unwrap().body;
     let error = loop {
         match body.next().await {
@@ -123,6 +124,21 @@ async fn a_download_that_ends_early_is_an_error() {
     let body = client.get_object("bucket", "key").await.unwrap().body;
     assert_eq!(body.into_file(&path).await.unwrap_err().kind(), ErrorKind::TruncatedBody);
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_resumed_with_the_bytes_that_are_missing() {
+    let (client, server) = setup().await;
+    client.put_object("bucket", "key", data(1_000_000)).await.unwrap();
+    server.clear_requests();
+    server.on_request(|head| head.header("range").is_none().then_some(Fault::CutBody(300_000)));
+
+    let body = client.get_object("bucket", "key").await.unwrap().body;
+    assert_eq!(body.collect().await.unwrap(), data(1_000_000));
+
+    let ranges: Vec<_> =
+        server.requests().iter().map(|head| head.header("range").map(str::to_owned)).collect();
+    assert_eq!(ranges, [None, Some("bytes=300000-999999".to_owned())]);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream;
 use s3_io::PoolStats;
+use s3_io::driver::Engine;
 use s3_proto::client::{Answered, Request};
 use s3_proto::ops::Operation;
 use s3_proto::{Config, Error};
@@ -24,10 +25,10 @@ fn on_tokio<T>(future: impl Future<Output = T>) -> T {
 
 /// What an async driver and its runtime make of a scenario's wishes.
 macro_rules! asynchronous {
-    ($name:ident = $text:literal, $driver:ident: $type:ty, $block_on:path) => {
+    ($name:ident = $text:literal, $driver:ident on $runtime:ty, $block_on:path) => {
         impl Harness for $name {
             const NAME: &'static str = $text;
-            type Driver = $type;
+            type Driver = Engine<$runtime>;
             type Client = $driver::Client;
 
             fn client(config: Config, options: &Options) -> Result<Self::Client, Error> {
@@ -37,7 +38,7 @@ macro_rules! asynchronous {
                 }
                 let client = $block_on(async { builder.build() })?;
                 Ok(match &options.cancel {
-                    Some(_) => client,
+                    Some(cancel) => client.with_cancel(cancel),
                     None => client,
                 })
             }
@@ -79,4 +80,4 @@ macro_rules! asynchronous {
     };
 }
 
-asynchronous!(Tokio = "tokio", s3_tokio: s3_tokio::Tokio, on_tokio);
+asynchronous!(Tokio = "tokio", s3_tokio on s3_tokio::Tokio, on_tokio);

@@ -1,70 +1,73 @@
-//! [`Tokio`], what the core is driven by.
+//! [`Engine`], what the core is driven by.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_core::Stream;
-use s3_io::PoolStats;
+use futures_util::{Stream, stream};
 use s3_proto::client::{Driver, Streaming};
 use s3_proto::{Error, ErrorKind, Machine, Session};
 
-use crate::body::Body;
-use crate::clock::Clock;
-use crate::drive::{Progress, Run};
-use crate::source::Source;
-use crate::transport::Transport;
+use super::body::Body;
+use super::run::{Progress, Run};
+use super::runtime::Runtime;
+use super::source::Source;
+use super::transport::Transport;
+use crate::Cancel;
 
-/// Runs machines on tokio.
+/// Runs machines on an async runtime.
 #[derive(Clone)]
-pub struct Tokio {
+pub struct Engine<R: Runtime> {
     session: Session,
-    transport: Arc<Transport>,
-    clock: Clock,
+    transport: Arc<Transport<R>>,
+    cancel: Option<Cancel>,
 }
 
 /// What sending a request returns.
 pub type Sent<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
-impl Tokio {
-    pub(crate) fn new(session: Session, transport: Arc<Transport>, clock: Clock) -> Self {
-        Self { session, transport, clock }
+impl<R: Runtime> Engine<R> {
+    pub(crate) fn new(session: Session, transport: Transport<R>) -> Self {
+        Self { session, transport: Arc::new(transport), cancel: None }
     }
 
-    pub(crate) fn pool_stats(&self) -> PoolStats {
-        self.transport.stats()
+    /// The same, but its calls end when the handle is used.
+    pub(crate) fn with_cancel(&self, cancel: &Cancel) -> Self {
+        Self { cancel: Some(cancel.clone()), ..self.clone() }
     }
 
-    fn start<M: Machine>(&self, machine: M, source: Option<Source>, deliver: bool) -> Run<M> {
-        Run::new(machine, self.transport.clone(), self.clock, source, deliver)
+    pub(crate) fn transport(&self) -> &Transport<R> {
+        &self.transport
+    }
+
+    fn start<M: Machine>(&self, machine: M, source: Option<Source>) -> Run<R, M> {
+        Run::new(machine, self.transport.clone(), source).until(self.cancel.as_ref())
     }
 }
 
-impl Driver for Tokio {
+impl<R: Runtime> Driver for Engine<R> {
     type Sent<T: Send + 'static> = Sent<T>;
-    type Source = Source;
-    type Body = Body;
+    type Source = R::Source;
+    type Body = R::Body;
     type Items<T: Send + 'static> = Items<T>;
 
     fn session(&self) -> &Session {
         &self.session
     }
 
-    fn run<M>(&self, machine: M, source: Option<Source>) -> Sent<M::Output>
+    fn run<M>(&self, machine: M, source: Option<R::Source>) -> Sent<M::Output>
     where
         M: Machine + Send + 'static,
     {
-        let run = self.start(machine, source, false);
-        Box::pin(finish(run))
+        Box::pin(self.start(machine, source.map(Into::into)).finish())
     }
 
-    fn open<M>(&self, machine: M) -> Sent<Streaming<M::Item, Body>>
+    fn open<M>(&self, machine: M) -> Sent<Streaming<M::Item, R::Body>>
     where
         M: Machine<Output = ()> + Send + 'static,
     {
-        let mut run = Box::new(self.start(machine, None, true));
+        let mut run = Box::new(self.start(machine, None).deliver());
         Box::pin(async move {
             let (mut head, mut body) = (None, None);
             loop {
@@ -78,7 +81,7 @@ impl Driver for Tokio {
                     }
                 }
                 match (head, body) {
-                    (Some(head), Some(body)) => return Ok(Streaming::new(head, Body::new(body, run))),
+                    (Some(head), Some(body)) => return Ok(Streaming::new(head, Body::new(body, run).into())),
                     rest => (head, body) = rest,
                 }
             }
@@ -89,8 +92,8 @@ impl Driver for Tokio {
     where
         M: Machine<Output = ()> + Send + 'static,
     {
-        let run = self.start(machine, None, false);
-        let items = futures_util::stream::unfold(Some(run), |run| async move {
+        let run = self.start(machine, None);
+        let items = stream::unfold(Some(run), |run| async move {
             let mut run = run?;
             loop {
                 match run.next().await {
@@ -105,17 +108,9 @@ impl Driver for Tokio {
     }
 }
 
-pub(crate) async fn finish<M: Machine>(mut run: Run<M>) -> Result<M::Output, Error> {
-    loop {
-        if let Progress::Done(result) = run.next().await {
-            return result;
-        }
-    }
-}
-
-impl fmt::Debug for Tokio {
+impl<R: Runtime> fmt::Debug for Engine<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokio").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Engine").field("session", &self.session).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Client`], and what only a driver can be told.
+//! [`Client`], and what only an async driver can be told.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,30 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use s3_io::{PoolStats, clock};
 use s3_proto::credentials::Environment;
 use s3_proto::{Config, Error, ErrorKind, LoadConfig, Session};
 
-use crate::clock::Clock;
-use crate::drive::Run;
-use crate::driver::{Tokio, finish};
-use crate::transport::{Options, Resolve, Transport};
+use super::engine::Engine;
+use super::run::Run;
+use super::runtime::Runtime;
+use super::transport::{Options, Resolve, Transport};
+use crate::{Cancel, PoolStats, clock};
 
-/// An S3 client on tokio. All operations are those of the core's [`Client`](s3_proto::client::Client), which
-/// it derefs to. Cloning it is cheap; clones share connections and caches.
-///
-/// ```no_run
-/// # async fn f() -> Result<(), s3_tokio::Error> {
-/// let client = s3_tokio::Client::from_env().await?;
-/// client.put_object("bucket", "hello.txt", "Hello!").content_type("text/plain").await?;
-/// let body = client.get_object("bucket", "hello.txt").await?.body.collect().await?;
-/// assert_eq!(body, "Hello!");
-/// # Ok(()) }
-/// ```
+/// An S3 client on the async runtime `R`. All operations are those of the core's
+/// [`Client`](s3_proto::client::Client), which it derefs to. Cloning it is cheap; clones share connections and
+/// caches.
 #[derive(Clone, Debug)]
-pub struct Client(s3_proto::client::Client<Tokio>);
+pub struct Client<R: Runtime>(s3_proto::client::Client<Engine<R>>);
 
-impl Client {
+impl<R: Runtime> Client<R> {
     /// A client with default connections.
     ///
     /// # Errors
@@ -40,8 +32,8 @@ impl Client {
     }
 
     /// Sets what concerns connections.
-    pub fn builder(config: Config) -> Builder {
-        Builder { config, options: Options::default(), no_proxy: false }
+    pub fn builder(config: Config) -> Builder<R> {
+        Builder { config, options: Options::default(), no_proxy: false, runtime: R::default() }
     }
 
     /// A client that is configured as AWS's tools are: by environment variables and the shared files.
@@ -52,7 +44,7 @@ impl Client {
         // Variables that are not text are none that we know.
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::new(load_config(variables.collect()).await?)
+        Self::new(load_config::<R>(variables.collect()).await?)
     }
 
     /// Opens up to `connections` connections to where the objects of `bucket` are, finds credentials, and
@@ -71,14 +63,20 @@ impl Client {
         Ok(())
     }
 
+    /// The same client, but its calls end when the handle is used: they put in order what has to be, then fail
+    /// with [`ErrorKind::Cancelled`]. Bodies that are being read end likewise.
+    pub fn with_cancel(&self, cancel: &Cancel) -> Self {
+        Self(s3_proto::client::Client::new(self.driver().with_cancel(cancel)))
+    }
+
     /// How many connections there are now.
     pub fn pool_stats(&self) -> PoolStats {
-        self.driver().pool_stats()
+        self.driver().transport().stats()
     }
 }
 
-impl Deref for Client {
-    type Target = s3_proto::client::Client<Tokio>;
+impl<R: Runtime> Deref for Client<R> {
+    type Target = s3_proto::client::Client<Engine<R>>;
 
     fn deref(&self) -> &Self::Target {
         &self.0
@@ -87,32 +85,23 @@ impl Deref for Client {
 
 /// What these environment variables, and the profile files that they name, say about a client.
 ///
-/// ```no_run
-/// # async fn f() -> Result<(), s3_tokio::Error> {
-/// use s3_tokio::Client;
-///
-/// let environment = std::env::vars().collect();
-/// let config = s3_tokio::load_config(environment).await?.with_max_attempts(5);
-/// let client = Client::builder(config).max_connections_per_host(16).build()?;
-/// # Ok(()) }
-/// ```
-///
 /// # Errors
 /// Settings that are contradictory or cannot be understood, or no region.
-pub async fn load_config(environment: Environment) -> Result<Config, Error> {
-    let transport = Arc::new(Transport::new(Options::default())?);
-    finish(Run::new(LoadConfig::new(environment), transport, Clock::new(), None, false)).await
+pub async fn load_config<R: Runtime>(environment: Environment) -> Result<Config, Error> {
+    let transport = Transport::<R>::new(R::default(), Options::default())?;
+    Run::new(LoadConfig::new(environment), Arc::new(transport), None).finish().await
 }
 
 /// Settings of connections.
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
+pub struct Builder<R> {
     config: Config,
     options: Options,
     no_proxy: bool,
+    runtime: R,
 }
 
-impl Builder {
+impl<R: Runtime> Builder<R> {
     /// The most connections to one host at a time; 64 by default. On HTTP/1.1 a request has a connection of
     /// its own until its answer is read.
     pub fn max_connections_per_host(mut self, connections: usize) -> Self {
@@ -141,7 +130,7 @@ impl Builder {
 
     /// Looks up host names otherwise than the system does.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
-        self.options.resolver = Arc::new(resolver);
+        self.options.resolver = Some(Arc::new(resolver));
         self
     }
 
@@ -156,12 +145,14 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::Configuration`] when it cannot be read.
     pub async fn root_certificates_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        match tokio::fs::read(path).await {
+        let path = path.as_ref().to_owned();
+        let what = format!("reading the certificates in {} failed", path.display());
+        match R::blocking(move || std::fs::read(path)).await.flatten() {
             Ok(pem) => Ok(self.root_certificates(pem)),
             Err(error) => {
-                let message = format!("reading the certificates in {} failed: {error}", path.display());
-                Err(Error::new(ErrorKind::Configuration, message).with_source(error))
+                let error =
+                    Error::new(ErrorKind::Configuration, format!("{what}: {error}")).with_source(error);
+                Err(error)
             }
         }
     }
@@ -191,22 +182,22 @@ impl Builder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] if TLS cannot be set up as asked.
-    pub fn build(mut self) -> Result<Client, Error> {
+    pub fn build(mut self) -> Result<Client<R>, Error> {
         if self.no_proxy {
             self.options.proxies = None;
         } else if self.options.proxies.is_none() {
             self.options.proxies = Some(Arc::new(Matcher::from_env()));
         }
-        let transport = Arc::new(Transport::new(self.options)?);
+        let transport = Transport::new(self.runtime, self.options)?;
         if self.config.seed == 0 {
             self.config.seed = clock::seed();
         }
         let session = Session::new(self.config);
-        Ok(Client(s3_proto::client::Client::new(Tokio::new(session, transport, Clock::new()))))
+        Ok(Client(s3_proto::client::Client::new(Engine::new(session, transport))))
     }
 }
 
-impl fmt::Debug for Builder {
+impl<R> fmt::Debug for Builder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
     }

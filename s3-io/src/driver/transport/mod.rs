@@ -6,10 +6,11 @@ mod errors;
 mod pool;
 mod upload;
 
-use std::future::Future;
-use std::pin::pin;
+use std::marker::PhantomData;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{EXPECT, HeaderValue};
@@ -17,19 +18,17 @@ use http::{Extensions, StatusCode};
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use s3_io::failure::timeout;
-use s3_io::tls::Trust;
-use s3_io::{Counts, Failure, PoolStats};
-use s3_proto::{Error, HttpTask, Payload, Phase, SourceError, Timeouts};
-use tokio::time::Instant;
+use s3_proto::{Error, HttpTask, Instant, Payload, Phase, SourceError, Timeouts};
 use tokio_rustls::TlsConnector;
 
-pub use connect::{Resolve, Resolving, SystemResolver};
-pub(crate) use download::Download;
-pub(crate) use pool::Limits;
+pub use download::Download;
+pub use pool::Limits;
 
-use crate::source::Reader;
+use super::runtime::{Clock, Glue, Runtime};
+use super::source::Reader;
+use crate::failure::timeout;
+use crate::tls::Trust;
+use crate::{Counts, Failure, PoolStats};
 use connect::{Connector, TIMEOUTS, WireRef};
 use pool::Gate;
 use upload::{Progress, Stage, Upload};
@@ -41,20 +40,49 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The largest window of HTTP/2 (RFC 9113, 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 
+/// Looks up host names.
+pub trait Resolve: Send + Sync + 'static {
+    /// The addresses of `host`, in the order in which they should be tried; an
+    /// [`io::ErrorKind::NotFound`](std::io::ErrorKind) means that there is no such name, other errors that it
+    /// cannot be said.
+    fn resolve(&self, host: &str, port: u16) -> Resolving;
+}
+
+/// What a [`Resolve`] returns.
+pub type Resolving = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// The system's resolver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver<R>(PhantomData<fn() -> R>);
+
+impl<R: Runtime> Resolve for SystemResolver<R> {
+    fn resolve(&self, host: &str, port: u16) -> Resolving {
+        let host = host.to_owned();
+        let look_up = R::blocking(move || Ok((host, port).to_socket_addrs()?.collect()));
+        Box::pin(async move { look_up.await? })
+    }
+}
+
 /// What can be set before the first connection.
-pub(crate) struct Options {
-    pub(crate) resolver: Arc<dyn Resolve>,
-    pub(crate) trust: Trust,
-    pub(crate) proxies: Option<Arc<Matcher>>,
-    pub(crate) limits: Limits,
-    pub(crate) idle_connections: Duration,
-    pub(crate) h2: bool,
+pub struct Options {
+    /// Looks up host names; the system's resolver if there is none.
+    pub resolver: Option<Arc<dyn Resolve>>,
+    /// Whom to trust.
+    pub trust: Trust,
+    /// What is reached through which proxy.
+    pub proxies: Option<Arc<Matcher>>,
+    /// How many requests at a time go to one host.
+    pub limits: Limits,
+    /// How long a connection is kept that nobody uses.
+    pub idle_connections: Duration,
+    /// Whether to offer HTTP/2.
+    pub h2: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            resolver: Arc::new(SystemResolver),
+            resolver: None,
             trust: Trust::default(),
             proxies: None,
             limits: Limits { connections: 64, streams: 128 },
@@ -67,15 +95,19 @@ impl Default for Options {
 }
 
 /// Connections to all hosts that a client talks to.
-pub(crate) struct Transport {
-    client: Client<Connector, Upload>,
+pub struct Transport<R: Runtime> {
+    client: Client<Connector<R>, Upload>,
+    resolver: Arc<dyn Resolve>,
     gate: Gate,
+    clock: Clock,
 }
 
 /// A request that got no answer.
 #[derive(Debug)]
-pub(crate) enum Unanswered {
+pub enum Unanswered {
+    /// It is the network's fault, or the service's.
     Failed(Failure),
+    /// The user's data could not be read.
     Source(SourceError),
 }
 
@@ -85,34 +117,55 @@ impl From<Failure> for Unanswered {
     }
 }
 
-impl Transport {
-    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+impl<R: Runtime> Transport<R> {
+    /// Without any connection yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind) if TLS cannot be set up as asked.
+    pub fn new(runtime: R, options: Options) -> Result<Self, Error> {
+        let clock = Clock::new(runtime);
         let counts = Arc::new(Counts::default());
+        let resolver = options.resolver.unwrap_or_else(|| Arc::new(SystemResolver::<R>(PhantomData)));
         let connector = Connector {
-            resolver: options.resolver,
+            clock: clock.clone(),
+            resolver: resolver.clone(),
             tls: TlsConnector::from(options.trust.config(options.h2)?),
             proxies: options.proxies,
             counts: counts.clone(),
+            runtime: PhantomData,
         };
         let streams = u32::try_from(options.limits.streams).unwrap_or(u32::MAX);
         let connection_window = STREAM_WINDOW.saturating_mul(streams).min(MAX_WINDOW);
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
+        let glue = Glue::<R>::new(&clock);
+        let client = Client::builder(glue.clone())
+            .timer(glue.clone())
+            .pool_timer(glue)
             .pool_idle_timeout(options.idle_connections)
             .pool_max_idle_per_host(options.limits.connections)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(connection_window)
             .build(connector);
-        Ok(Self { client, gate: Gate::new(options.limits, counts) })
+        Ok(Self { client, resolver, gate: Gate::new(options.limits, counts, clock.clone()), clock })
     }
 
-    pub(crate) fn stats(&self) -> PoolStats {
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn resolve(&self, host: &str, port: u16) -> Resolving {
+        self.resolver.resolve(host, port)
+    }
+
+    /// How many connections there are now.
+    pub fn stats(&self) -> PoolStats {
         self.gate.stats()
     }
 
     /// Sends a request; `reader` gives the bytes of a [`Payload::Source`].
-    pub(crate) async fn send(
+    ///
+    /// # Errors
+    /// How far the request got, and what failed; or that reading the source did.
+    pub async fn send(
         &self,
         task: HttpTask,
         reader: Option<Reader>,
@@ -122,11 +175,13 @@ impl Transport {
         let mut permit = self.gate.enter(host, timeouts.pool).await?;
         let (parts, payload) = task.request.into_parts();
         let body = match (payload, reader, task.encoder) {
-            (Payload::Empty | Payload::Unsized, ..) => Upload::bytes(bytes::Bytes::new()),
-            (Payload::Bytes(bytes), ..) => Upload::bytes(bytes),
-            (Payload::Source { .. }, Some(reader), Some(encoder)) => Upload::source(reader, encoder),
+            (Payload::Empty | Payload::Unsized, ..) => Upload::bytes(&self.clock, bytes::Bytes::new()),
+            (Payload::Bytes(bytes), ..) => Upload::bytes(&self.clock, bytes),
+            (Payload::Source { .. }, Some(reader), Some(encoder)) => {
+                Upload::source(&self.clock, reader, encoder)
+            }
             (Payload::Source { len, .. }, Some(reader), None) => {
-                Upload::source(reader, s3_proto::sign::BodyEncoder::identity(len))
+                Upload::source(&self.clock, reader, s3_proto::sign::BodyEncoder::identity(len))
             }
             (Payload::Source { .. }, None, _) => {
                 let error = std::io::Error::other("the request names a source, but none came with the call");
@@ -147,7 +202,7 @@ impl Transport {
         }
         let captured = capture_connection(&mut request);
         let response = TIMEOUTS.scope(timeouts, Answered(self.client.request(request)));
-        let answered = watch(response, &captured, &progress, timeouts).await;
+        let answered = watch(&self.clock, response, &captured, &progress, timeouts).await;
         if let Some(error) = progress.take_source_error() {
             return Err(Unanswered::Source(error));
         }
@@ -156,7 +211,7 @@ impl Transport {
             Err(error) => return Err(errors::request(error, progress.is_sent()).into()),
         };
         permit.answered(head.version);
-        Ok((head, Download::new(incoming, permit, timeouts.idle)))
+        Ok((head, Download::new(&self.clock, incoming, permit, timeouts.idle)))
     }
 }
 
@@ -166,49 +221,38 @@ struct Answered(ResponseFuture);
 impl Future for Answered {
     type Output = Result<http::Response<hyper::body::Incoming>, hyper_util::client::legacy::Error>;
 
-    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
 /// Waits for the answer, as long as bytes go out and then for the first byte to come in.
 async fn watch<F: Future>(
+    clock: &Clock,
     response: F,
     captured: &CaptureConnection,
     progress: &Progress,
     timeouts: Timeouts,
 ) -> Result<F::Output, Failure> {
     let mut response = pin!(response);
-    let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
+    let mut alarm = clock.alarm();
     let mut connected_at = None;
     std::future::poll_fn(|cx| {
         if let Poll::Ready(answer) = response.as_mut().poll(cx) {
             return Poll::Ready(Ok(answer));
         }
-        loop {
-            // Until there is a connection, pool and connector keep the time.
-            let Some(written_at) = last_write(captured) else { return Poll::Pending };
-            let connected_at = *connected_at.get_or_insert_with(Instant::now);
-            let (stage, moved_at) = progress.watch(cx.waker());
-            let limit = match stage {
-                Stage::Held => None,
-                Stage::Sending => timeouts.idle,
-                Stage::Sent => timeouts.first_byte,
-            };
-            let Some(limit) = limit else { return Poll::Pending };
-            let deadline = connected_at.max(moved_at).max(written_at) + limit;
-            if Instant::now() >= deadline {
-                let (phase, what) = match stage {
-                    Stage::Sent => (Phase::Wait, "waiting for the answer"),
-                    _ => (Phase::Send, "sending the next bytes of the body"),
-                };
-                return Poll::Ready(Err(timeout(phase, what, Some(limit))));
-            }
-            sleep.as_mut().reset(deadline);
-            if sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-        }
+        // Until there is a connection, pool and connector keep the time.
+        let Some(written_at) = last_write(captured) else { return Poll::Pending };
+        let connected_at = *connected_at.get_or_insert_with(|| clock.now());
+        let (stage, moved_at) = progress.watch(cx.waker());
+        let (limit, phase, what) = match stage {
+            Stage::Held => return Poll::Pending,
+            Stage::Sending => (timeouts.idle, Phase::Send, "sending the next bytes of the body"),
+            Stage::Sent => (timeouts.first_byte, Phase::Wait, "waiting for the answer"),
+        };
+        let Some(patience) = limit else { return Poll::Pending };
+        let deadline = connected_at.max(moved_at).max(written_at).saturating_add(patience);
+        alarm.poll(cx, deadline).map(|()| Err(timeout(phase, what, limit)))
     })
     .await
 }
@@ -219,8 +263,5 @@ fn last_write(captured: &CaptureConnection) -> Option<Instant> {
     let connected = (*connection).as_ref()?;
     let mut extras = Extensions::new();
     connected.get_extras(&mut extras);
-    extras.get::<WireRef>().map(|wire| wire.0.written_at())
+    extras.get::<WireRef>().map(WireRef::written_at)
 }
-
-#[cfg(test)]
-mod tests;

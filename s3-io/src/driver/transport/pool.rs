@@ -5,17 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use s3_io::{Counts, Failure, PoolStats};
 use s3_proto::{Phase, TransportErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::driver::runtime::Clock;
+use crate::{Counts, Failure, PoolStats};
+
 /// How many requests at a time go to one host.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// On HTTP/1.1: as many connections.
-    pub(crate) connections: usize,
+    pub connections: usize,
     /// On HTTP/2: as many streams, over a few connections.
-    pub(crate) streams: usize,
+    pub streams: usize,
 }
 
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(crate) struct Gate {
     limits: Limits,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
     counts: Arc<Counts>,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -43,8 +46,8 @@ pub(crate) struct Permit {
 }
 
 impl Gate {
-    pub(crate) fn new(limits: Limits, counts: Arc<Counts>) -> Self {
-        Self { limits, hosts: Mutex::default(), counts }
+    pub(crate) fn new(limits: Limits, counts: Arc<Counts>, clock: Clock) -> Self {
+        Self { limits, hosts: Mutex::default(), counts, clock }
     }
 
     pub(crate) async fn enter(&self, host: &str, patience: Option<Duration>) -> Result<Permit, Failure> {
@@ -56,17 +59,15 @@ impl Gate {
             (&entry.connections, self.limits.connections)
         };
         let acquire = semaphore.clone().acquire_owned();
-        let permit = match patience {
-            Some(patience) => tokio::time::timeout(patience, acquire).await.map_err(|_| {
-                let what = if h2 { "streams" } else { "connections" };
-                let message = format!(
-                    "all {limit} {what} to {host} were busy for {} s; raise the limit, or ask for less at a time",
-                    patience.as_secs_f64()
-                );
-                Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message)
-            })?,
-            None => acquire.await,
-        };
+        let until = patience.map(|patience| self.clock.after(patience));
+        let permit = self.clock.within(until, acquire).await.ok_or_else(|| {
+            let what = if h2 { "streams" } else { "connections" };
+            let message = format!(
+                "all {limit} {what} to {host} were busy for {} s; raise the limit, or ask for less at a time",
+                patience.unwrap_or_default().as_secs_f64()
+            );
+            Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message)
+        })?;
         let permit = permit.map_err(|_| {
             Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, "the client is shut down")
         })?;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use s3_proto::SourceError;
 use s3_proto::sign::BodyEncoder;
-use tokio::time::{Instant, Sleep};
+use s3_proto::{Instant, SourceError};
 
-use crate::source::Reader;
+use crate::driver::runtime::{Alarm, Clock};
+use crate::driver::source::Reader;
 
 /// How long to wait for `100 Continue` from a service that may never send it (RFC 9110, 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
@@ -22,10 +22,11 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 const SLICE: usize = 256 * 1024;
 
 /// How far a body has got: shared by the body, which hyper owns, and the request that waits for the answer.
-#[derive(Debug)]
-pub(crate) struct Progress(Mutex<State>);
+pub(crate) struct Progress {
+    state: Mutex<State>,
+    clock: Clock,
+}
 
-#[derive(Debug)]
 struct State {
     stage: Stage,
     moved_at: Instant,
@@ -49,24 +50,25 @@ pub(crate) enum Stage {
 }
 
 impl Progress {
-    fn new(stage: Stage) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
+    fn new(clock: &Clock, stage: Stage) -> Arc<Self> {
+        let state = State {
             stage,
-            moved_at: Instant::now(),
+            moved_at: clock.now(),
             go_ahead: false,
             source_error: None,
             watcher: None,
             held: None,
-        })))
+        };
+        Arc::new(Self { state: Mutex::new(state), clock: clock.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn move_to(&self, stage: Stage) {
         let mut state = self.lock();
-        state.moved_at = Instant::now();
+        state.moved_at = self.clock.now();
         if std::mem::replace(&mut state.stage, stage) != stage
             && let Some(watcher) = state.watcher.take()
         {
@@ -124,29 +126,35 @@ struct Encoded {
     ended: bool,
 }
 
-enum Hold {
-    Fresh,
-    Waiting(Pin<Box<Sleep>>),
+/// Until when the service is waited for, once that has begun.
+struct Hold {
+    until: Option<Instant>,
+    alarm: Alarm,
 }
 
 impl Upload {
-    pub(crate) fn bytes(bytes: Bytes) -> Self {
+    pub(crate) fn bytes(clock: &Clock, bytes: Bytes) -> Self {
         let stage = if bytes.is_empty() { Stage::Sent } else { Stage::Sending };
         let left = bytes.len() as u64;
-        Self { data: Data::Bytes(bytes), left, progress: Progress::new(stage), hold: None }
+        Self { data: Data::Bytes(bytes), left, progress: Progress::new(clock, stage), hold: None }
     }
 
-    pub(crate) fn source(reader: Reader, encoder: BodyEncoder) -> Self {
+    pub(crate) fn source(clock: &Clock, reader: Reader, encoder: BodyEncoder) -> Self {
         let left = encoder.encoded_len();
         let stage = if left == 0 { Stage::Sent } else { Stage::Sending };
         let cutter = Cutter { exact: encoder.chunk_len(), ready: Bytes::new(), partial: BytesMut::new() };
         let encoded = Encoded { reader, encoder, cutter, out: VecDeque::new(), ended: false };
-        Self { data: Data::Source(Box::new(encoded)), left, progress: Progress::new(stage), hold: None }
+        Self {
+            data: Data::Source(Box::new(encoded)),
+            left,
+            progress: Progress::new(clock, stage),
+            hold: None,
+        }
     }
 
     /// Waits for `100 Continue` before the first byte.
     pub(crate) fn hold(&mut self) {
-        self.hold = Some(Hold::Fresh);
+        self.hold = Some(Hold { until: None, alarm: self.progress.clock.alarm() });
     }
 
     pub(crate) fn progress(&self) -> Arc<Progress> {
@@ -164,13 +172,11 @@ impl Upload {
             }
             state.held = Some(cx.waker().clone());
         }
-        if let Hold::Fresh = hold {
+        let until = *hold.until.get_or_insert_with(|| {
             self.progress.move_to(Stage::Held);
-            *hold = Hold::Waiting(Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
-        }
-        if let Hold::Waiting(sleep) = hold {
-            ready!(sleep.as_mut().poll(cx));
-        }
+            self.progress.clock.after(CONTINUE_WAIT)
+        });
+        ready!(hold.alarm.poll(cx, until));
         self.hold = None;
         Poll::Ready(())
     }

@@ -1,7 +1,7 @@
 //! From a URI to a connection: lookup, TCP, proxy, TLS, each with its time-out.
 
-use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,36 +16,15 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use s3_proto::{Phase, Timeouts, TransportErrorKind};
-use tokio::net::TcpStream;
-use tokio::time::Instant;
+use s3_proto::{Instant, Phase, Timeouts, TransportErrorKind};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use s3_io::Counts;
-use s3_io::failure::{self, Failure, timeout};
-
-/// Looks up host names.
-pub trait Resolve: Send + Sync + 'static {
-    /// The addresses of `host`, in the order in which they should be tried; an
-    /// [`io::ErrorKind::NotFound`] means that there is no such name, other errors that it cannot be said.
-    fn resolve(&self, host: &str, port: u16) -> Resolving;
-}
-
-/// What a [`Resolve`] returns.
-pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
-
-/// The system's resolver.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
-
-impl Resolve for SystemResolver {
-    fn resolve(&self, host: &str, port: u16) -> Resolving {
-        let host = host.to_owned();
-        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
-    }
-}
+use super::Resolve;
+use crate::Counts;
+use crate::driver::runtime::{Clock, Runtime};
+use crate::failure::{self, Failure, timeout};
 
 tokio::task_local! {
     /// The time-outs of the request that asks for a connection; hyper's pool hands on only the URI.
@@ -53,17 +32,19 @@ tokio::task_local! {
 }
 
 #[derive(Clone)]
-pub(crate) struct Connector {
+pub(crate) struct Connector<R> {
+    pub(crate) clock: Clock,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) tls: TlsConnector,
     pub(crate) proxies: Option<Arc<Matcher>>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) runtime: PhantomData<fn() -> R>,
 }
 
-impl Service<Uri> for Connector {
-    type Response = Stream;
+impl<R: Runtime> Service<Uri> for Connector<R> {
+    type Response = Stream<R::Connection>;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, Failure>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream<R::Connection>, Failure>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
@@ -76,8 +57,8 @@ impl Service<Uri> for Connector {
     }
 }
 
-impl Connector {
-    async fn connect(&self, uri: &Uri, timeouts: Timeouts) -> Result<Stream, Failure> {
+impl<R: Runtime> Connector<R> {
+    async fn connect(&self, uri: &Uri, timeouts: Timeouts) -> Result<Stream<R::Connection>, Failure> {
         let secure = uri.scheme_str() != Some("http");
         // Plain HTTP is for stores nearby; what it is proxied by is none of our concern.
         let proxy =
@@ -94,17 +75,19 @@ impl Connector {
             return Err(Failure::new(Phase::Connect, TransportErrorKind::Proxy, "TLS within TLS"));
         };
         let host = bare_host(uri)?;
-        let io = Inner::Tls(Box::new(TokioIo::new(self.handshake(host, io, timeouts.tls).await?)));
+        let io = Inner::Tls(Box::new(self.handshake(host, io, timeouts.tls).await?));
         Ok(Stream { io, wire, _open: open })
     }
 
-    async fn tcp(&self, uri: &Uri, limit: Option<Duration>) -> Result<Stream, Failure> {
+    async fn tcp(&self, uri: &Uri, limit: Option<Duration>) -> Result<Stream<R::Connection>, Failure> {
         let host = bare_host(uri)?;
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
-        let until = limit.map(|limit| Instant::now() + limit);
+        let until = limit.map(|limit| self.clock.after(limit));
         let addresses = match host.parse::<IpAddr>() {
             Ok(ip) => vec![SocketAddr::new(ip, port)],
-            Err(_) => within(until, self.resolver.resolve(host, port))
+            Err(_) => self
+                .clock
+                .within(until, self.resolver.resolve(host, port))
                 .await
                 .ok_or_else(|| timeout(Phase::Resolve, format!("looking up the host name {host}"), limit))?
                 .map_err(|error| failure::resolve(host, error))?,
@@ -114,17 +97,13 @@ impl Connector {
             // Addresses that do not answer leave the others their share of the time.
             let left = u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
             let share = until.map(|until| {
-                let now = Instant::now();
-                now + until.saturating_duration_since(now) / left
+                let now = self.clock.now();
+                now.saturating_add(until.since(now) / left)
             });
-            match within(share, TcpStream::connect(*address)).await {
+            match self.clock.within(share, R::connect(*address)).await {
                 Some(Ok(stream)) => {
-                    let nodelay = stream.set_nodelay(true);
-                    if let Err(error) = nodelay {
-                        tracing::debug!(%error, "TCP_NODELAY could not be set");
-                    }
-                    let io = Inner::Plain(TokioIo::new(stream));
-                    return Ok(Stream { io, wire: Wire::new(), _open: Open::new(&self.counts) });
+                    let (io, wire) = (Inner::Plain(stream), Wire::new(&self.clock));
+                    return Ok(Stream { io, wire, _open: Open::new(&self.counts) });
                 }
                 Some(Err(error)) => last = Some(failure::connect(host, error)),
                 None => last = Some(timeout(Phase::Connect, format!("connecting to {host}"), limit)),
@@ -136,15 +115,20 @@ impl Connector {
         }))
     }
 
-    async fn tunnel(&self, to: &Uri, proxy: &Intercept, timeouts: Timeouts) -> Result<Stream, Failure> {
+    async fn tunnel(
+        &self,
+        to: &Uri,
+        proxy: &Intercept,
+        timeouts: Timeouts,
+    ) -> Result<Stream<R::Connection>, Failure> {
         let name = proxy.uri().host().unwrap_or_default();
         let tcp = Tcp { connector: self.clone(), limit: timeouts.connect };
         let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
         if let Some(auth) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(auth.clone());
         }
-        let until = timeouts.connect.map(|limit| Instant::now() + limit);
-        match within(until, tunnel.call(to.clone())).await {
+        let until = timeouts.connect.map(|limit| self.clock.after(limit));
+        match self.clock.within(until, tunnel.call(to.clone())).await {
             Some(Ok(stream)) => Ok(stream),
             Some(Err(error)) => Err(failure::proxy(name, error)),
             None => {
@@ -156,16 +140,16 @@ impl Connector {
     async fn handshake(
         &self,
         host: &str,
-        io: TokioIo<TcpStream>,
+        io: R::Connection,
         limit: Option<Duration>,
-    ) -> Result<TlsStream<TcpStream>, Failure> {
+    ) -> Result<Secured<R::Connection>, Failure> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             let message = format!("no certificate can be for the host name {host}");
             Failure::new(Phase::Connect, TransportErrorKind::TlsRejected, message)
         })?;
-        let until = limit.map(|limit| Instant::now() + limit);
-        match within(until, self.tls.connect(name, io.into_inner())).await {
-            Some(Ok(stream)) => Ok(stream),
+        let until = limit.map(|limit| self.clock.after(limit));
+        match self.clock.within(until, self.tls.connect(name, TokioIo::new(io))).await {
+            Some(Ok(stream)) => Ok(TokioIo::new(stream)),
             Some(Err(error)) => Err(failure::handshake(host, error)),
             None => Err(timeout(Phase::Connect, format!("the TLS handshake with {host}"), limit)),
         }
@@ -173,15 +157,15 @@ impl Connector {
 }
 
 /// The connection to a proxy.
-struct Tcp {
-    connector: Connector,
+struct Tcp<R> {
+    connector: Connector<R>,
     limit: Option<Duration>,
 }
 
-impl Service<Uri> for Tcp {
-    type Response = Stream;
+impl<R: Runtime> Service<Uri> for Tcp<R> {
+    type Response = Stream<R::Connection>;
     type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, Failure>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream<R::Connection>, Failure>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
@@ -200,55 +184,52 @@ fn bare_host(uri: &Uri) -> Result<&str, Failure> {
     Ok(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
 }
 
-pub(crate) async fn within<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
-    match until {
-        Some(until) => tokio::time::timeout_at(until, future).await.ok(),
-        None => Some(future.await),
-    }
-}
-
 /// What is known of a connection from outside.
-#[derive(Debug)]
-pub(crate) struct Wire {
-    origin: Instant,
-    /// Milliseconds after the origin at which bytes were last written.
+struct Wire {
+    clock: Clock,
+    /// Milliseconds on the clock at which bytes were last written.
     written_at: AtomicU64,
 }
 
 impl Wire {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { origin: Instant::now(), written_at: AtomicU64::new(0) })
+    fn new(clock: &Clock) -> Arc<Self> {
+        let wire = Self { clock: clock.clone(), written_at: AtomicU64::new(0) };
+        wire.wrote();
+        Arc::new(wire)
     }
 
-    /// When bytes were last written.
-    pub(crate) fn written_at(&self) -> Instant {
-        self.origin + Duration::from_millis(self.written_at.load(Ordering::Relaxed))
-    }
-
-    fn wrote(&self, written: &Poll<io::Result<usize>>) {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            let at = self.origin.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-            self.written_at.store(at, Ordering::Relaxed);
-        }
+    fn wrote(&self) {
+        let at = self.clock.now().since_origin().as_millis().try_into().unwrap_or(u64::MAX);
+        self.written_at.store(at, Ordering::Relaxed);
     }
 }
 
 /// Found in the extensions of a captured connection.
 #[derive(Clone)]
-pub(crate) struct WireRef(pub(crate) Arc<Wire>);
+pub(crate) struct WireRef(Arc<Wire>);
+
+impl WireRef {
+    /// When bytes were last written.
+    pub(crate) fn written_at(&self) -> Instant {
+        Instant::from_origin(Duration::from_millis(self.0.written_at.load(Ordering::Relaxed)))
+    }
+}
 
 /// A connection, with or without TLS.
-pub(crate) struct Stream {
-    io: Inner,
+pub(crate) struct Stream<C> {
+    io: Inner<C>,
     wire: Arc<Wire>,
     /// Dropped last.
     _open: Open,
 }
 
-enum Inner {
-    Plain(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+enum Inner<C> {
+    Plain(C),
+    Tls(Box<Secured<C>>),
 }
+
+/// rustls speaks tokio's traits, whatever the runtime is.
+type Secured<C> = TokioIo<TlsStream<TokioIo<C>>>;
 
 /// Counts the connection as open while it lives.
 struct Open(Arc<Counts>);
@@ -266,7 +247,7 @@ impl Open {
     }
 }
 
-impl Connection for Stream {
+impl<C: Read + Write + Unpin> Connection for Stream<C> {
     fn connected(&self) -> Connected {
         let connected = Connected::new().extra(WireRef(self.wire.clone()));
         match &self.io {
@@ -278,9 +259,18 @@ impl Connection for Stream {
     }
 }
 
+impl<C> Stream<C> {
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.wire.wrote();
+        }
+        written
+    }
+}
+
 macro_rules! inner {
-    ($self:ident, $io:ident => $call:expr) => {
-        match &mut $self.get_mut().io {
+    ($this:expr, $io:ident => $call:expr) => {
+        match &mut $this.io {
             Inner::Plain(io) => {
                 let $io = Pin::new(io);
                 $call
@@ -293,26 +283,25 @@ macro_rules! inner {
     };
 }
 
-impl Read for Stream {
+impl<C: Read + Write + Unpin> Read for Stream<C> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        inner!(self, io => io.poll_read(cx, buf))
+        inner!(self.get_mut(), io => io.poll_read(cx, buf))
     }
 }
 
-impl Write for Stream {
+impl<C: Read + Write + Unpin> Write for Stream<C> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let wire = self.wire.clone();
-        let written = inner!(self, io => io.poll_write(cx, buf));
-        wire.wrote(&written);
-        written
+        let this = self.get_mut();
+        let written = inner!(this, io => io.poll_write(cx, buf));
+        this.wrote(written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner!(self, io => io.poll_flush(cx))
+        inner!(self.get_mut(), io => io.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner!(self, io => io.poll_shutdown(cx))
+        inner!(self.get_mut(), io => io.poll_shutdown(cx))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -327,9 +316,8 @@ impl Write for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wire = self.wire.clone();
-        let written = inner!(self, io => io.poll_write_vectored(cx, bufs));
-        wire.wrote(&written);
-        written
+        let this = self.get_mut();
+        let written = inner!(this, io => io.poll_write_vectored(cx, bufs));
+        this.wrote(written)
     }
 }

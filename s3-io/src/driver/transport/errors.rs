@@ -1,7 +1,8 @@
 //! What went wrong in hyper.
 
-use s3_io::failure::{Failure, Link, find, innermost};
 use s3_proto::{Phase, TransportError, TransportErrorKind};
+
+use crate::failure::{Failure, Link, find, innermost};
 
 /// What a request came to that got no answer. `sent` tells whether all of it had been handed over.
 pub(crate) fn request(error: hyper_util::client::legacy::Error, sent: bool) -> Failure {

@@ -1,0 +1,276 @@
+//! A body that is read as it comes.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use s3_proto::files::{FileId, FileTask};
+use s3_proto::{Answer, Error, ErrorKind, Machine, TaskId, TransportError};
+
+use super::run::{Delivery, Progress, Run};
+use super::runtime::Runtime;
+use super::sink::Writer;
+use crate::Files;
+
+/// The body of an answer. Nothing is read before it is asked for, and each byte is counted and hashed on
+/// its way: a body that ends early or is not what the service said it is ends in an error.
+///
+/// It is a [`Stream`] of [`Bytes`]; what a driver makes of it is a reader, too.
+#[must_use = "a body is not read by itself"]
+pub struct Body {
+    state: State,
+    /// What a reader has had no room for of a chunk.
+    rest: Bytes,
+    received: u64,
+    expected: Option<u64>,
+}
+
+enum State {
+    Reading(Delivery, Box<dyn Continue>),
+    /// The machine is making up its mind.
+    Ending(Pin<Box<dyn Future<Output = Next> + Send>>),
+    Over,
+}
+
+/// What follows the end of a body.
+pub(crate) enum Next {
+    /// The rest of it, over another connection.
+    More(Delivery, Box<dyn Continue>),
+    End(Result<(), Error>),
+}
+
+/// A machine whose body is being read.
+pub(crate) trait Continue: Send {
+    /// Whether the user wants no more; if not yet, the task is woken then.
+    fn poll_cancelled(&self, cx: &Context<'_>) -> bool;
+    fn go_on(
+        self: Box<Self>,
+        id: TaskId,
+        answer: Option<Answer<'static>>,
+    ) -> Pin<Box<dyn Future<Output = Next> + Send>>;
+}
+
+/// How a body ended.
+enum Ended {
+    Complete,
+    Broken(TransportError),
+    /// The user wants no more.
+    Cancelled,
+}
+
+impl<R: Runtime, M: Machine<Output = ()> + Send + 'static> Continue for Run<R, M> {
+    fn poll_cancelled(&self, cx: &Context<'_>) -> bool {
+        self.poll_cancelled(cx)
+    }
+
+    fn go_on(
+        mut self: Box<Self>,
+        id: TaskId,
+        answer: Option<Answer<'static>>,
+    ) -> Pin<Box<dyn Future<Output = Next> + Send>> {
+        if let Some(answer) = answer {
+            self.answer(id, answer);
+        }
+        Box::pin(async move {
+            loop {
+                match self.next().await {
+                    Progress::Item(_) => {}
+                    Progress::Body(delivery) => return Next::More(delivery, self),
+                    Progress::Done(result) => return Next::End(result),
+                }
+            }
+        })
+    }
+}
+
+impl Body {
+    pub(crate) fn new(delivery: Delivery, machine: Box<dyn Continue>) -> Self {
+        let expected = delivery.check.expected_len();
+        Self { state: State::Reading(delivery, machine), rest: Bytes::new(), received: 0, expected }
+    }
+
+    /// How many bytes the body has, if the service has said so.
+    pub fn content_length(&self) -> Option<u64> {
+        self.expected
+    }
+
+    /// How many bytes have come so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The next piece; `None` when all has come, and has been found to be right.
+    ///
+    /// # Errors
+    /// When the body breaks off, stalls, or is not what the service said it is. There is nothing after an
+    /// error.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        std::future::poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// All of it, in memory.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn collect(mut self) -> Result<Bytes, Error> {
+        let Some(first) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next().await.transpose()? else { return Ok(first) };
+        let mut all = BytesMut::with_capacity(self.capacity(first.len() + second.len()));
+        all.extend_from_slice(&first);
+        all.extend_from_slice(&second);
+        while let Some(chunk) = self.next().await.transpose()? {
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.freeze())
+    }
+
+    /// What to reserve: what was announced, but no more on a mere promise than a server could be lying about.
+    fn capacity(&self, least: usize) -> usize {
+        const MOST: u64 = 64 * 1024 * 1024;
+        let announced = self.expected.unwrap_or_default().min(MOST);
+        usize::try_from(announced).unwrap_or_default().max(least)
+    }
+
+    /// Writes all of it into a file, and says how many bytes there were. The file appears under its name when
+    /// it is complete; until then it is called `<name>.part`.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), and [`ErrorKind::LocalIo`] when writing fails. The unfinished file is removed.
+    pub async fn into_file<R: Runtime>(mut self, path: impl AsRef<Path>) -> Result<u64, Error> {
+        const ID: FileId = FileId::new(0);
+        let to = path.as_ref().to_owned();
+        let Some(name) = to.file_name() else {
+            return Err(Error::invalid_input(format!("{} does not name a file", to.display())));
+        };
+        let mut part = name.to_owned();
+        part.push(".part");
+        let from = to.with_file_name(part);
+        let what = format!("writing {}", to.display());
+        let failed = |error| local(&what, error);
+        // Whoever holds it last removes what is not finished.
+        let files = Files::default();
+        let perform = |task| {
+            let files = files.clone();
+            async move { R::blocking(move || files.perform(task)).await? }
+        };
+        perform(FileTask::Create { id: ID, path: from.clone(), keep: false, temporary: true })
+            .await
+            .map_err(failed)?;
+        let mut writer = Writer::<R>::new(files.get(ID).map_err(failed)?, 0);
+        while let Some(chunk) = self.next().await.transpose()? {
+            writer.write(chunk).await.map_err(failed)?;
+        }
+        writer.finish().await.map_err(failed)?;
+        perform(FileTask::Commit { id: ID, from, to: to.clone() }).await.map_err(failed)?;
+        Ok(self.received)
+    }
+
+    /// The next bytes, at most as many as there is room for; none at the end.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), as an error of I/O.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<Bytes>> {
+        if room == 0 {
+            return Poll::Ready(Ok(Bytes::new()));
+        }
+        let mut chunk = ready!(self.poll_chunk(cx)).transpose().map_err(to_io)?.unwrap_or_default();
+        let taken = chunk.split_to(chunk.len().min(room));
+        self.rest = chunk;
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.rest))));
+        }
+        loop {
+            let ended = match &mut self.state {
+                State::Reading(_, machine) if machine.poll_cancelled(cx) => Ended::Cancelled,
+                State::Over => return Poll::Ready(None),
+                State::Ending(ending) => match ready!(ending.as_mut().poll(cx)) {
+                    Next::More(delivery, machine) => {
+                        self.state = State::Reading(delivery, machine);
+                        continue;
+                    }
+                    Next::End(result) => {
+                        self.state = State::Over;
+                        return Poll::Ready(result.err().map(Err));
+                    }
+                },
+                State::Reading(delivery, _) => match ready!(delivery.download.poll_chunk(cx)) {
+                    Some(Ok(chunk)) => {
+                        if delivery.check.update(&chunk).is_ok() {
+                            self.received += chunk.len() as u64;
+                            return Poll::Ready(Some(Ok(chunk)));
+                        }
+                        // The machine finds the same in the check, and says of which object.
+                        Ended::Complete
+                    }
+                    Some(Err(cause)) => Ended::Broken(cause),
+                    None => Ended::Complete,
+                },
+            };
+            let State::Reading(delivery, machine) = std::mem::replace(&mut self.state, State::Over) else {
+                return Poll::Ready(None);
+            };
+            let Delivery { id, check, .. } = delivery;
+            let answer = match ended {
+                Ended::Complete => Some(Answer::End(Some(check))),
+                Ended::Broken(cause) => Some(Answer::Broken { check, cause }),
+                // The machine is told as soon as it goes on.
+                Ended::Cancelled => None,
+            };
+            self.state = State::Ending(machine.go_on(id, answer));
+        }
+    }
+}
+
+/// The error of a user's writer that a body was copied to.
+pub fn unwritten(error: io::Error) -> Error {
+    local("writing the body", error)
+}
+
+fn local(what: impl fmt::Display, error: io::Error) -> Error {
+    Error::new(ErrorKind::LocalIo, format!("{what} failed: {error}")).with_source(error)
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_chunk(cx)
+    }
+}
+
+fn to_io(error: Error) -> io::Error {
+    let kind = match error.kind() {
+        ErrorKind::TruncatedBody => io::ErrorKind::UnexpectedEof,
+        ErrorKind::Timeout => io::ErrorKind::TimedOut,
+        ErrorKind::ChecksumMismatch | ErrorKind::MalformedResponse => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let unread = matches!(self.state, State::Reading(..)) && self.expected != Some(self.received);
+        if unread {
+            let expected = self.expected.map_or_else(|| "unknown".to_owned(), |len| len.to_string());
+            tracing::debug!(received = self.received, expected, "body dropped half-way");
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("received", &self.received)
+            .field("expected", &self.expected)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,350 @@
+//! The loop that carries out what a machine asks for.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::stream::FuturesUnordered;
+use s3_proto::{
+    Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Instant, Machine, Payload, Phase, Sink,
+    SourceError, SourceId, Step, Task, TaskId,
+};
+
+use super::runtime::{Alarm, Runtime, spawned};
+use super::sink::{self, End, Writer};
+use super::source::{Filler, Reader, Source, file_range};
+use super::transport::{Download, Transport, Unanswered};
+use super::watch::Watch;
+use crate::effects::{self, Effect};
+use crate::{Cancel, Failure, Files};
+
+/// A machine on its way.
+pub(crate) struct Run<R: Runtime, M: Machine> {
+    machine: M,
+    transport: Arc<Transport<R>>,
+    /// Notices that the user wants no more, until the machine was told.
+    watch: Option<Watch>,
+    source: Option<Source>,
+    /// Reads the source for [`Task::Fill`], once it was asked for and while it is not at work.
+    filler: Option<Filler>,
+    files: Files,
+    /// Whether there is a user to hand bodies to; without one they are read and checked here.
+    deliver: bool,
+    tasks: FuturesUnordered<Working>,
+    handles: Vec<(TaskId, AbortHandle)>,
+    alarm: Alarm,
+    delivery: Option<Delivery>,
+    /// What made us cancel.
+    failed: Option<Error>,
+}
+
+/// A body for the user.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: TaskId,
+    pub(crate) download: Download,
+    pub(crate) check: Box<BodyCheck>,
+}
+
+/// What a machine has come to.
+pub(crate) enum Progress<I, T> {
+    Item(I),
+    Body(Delivery),
+    Done(Result<T, Error>),
+}
+
+type Working = Pin<Box<dyn Future<Output = Option<(TaskId, Outcome)>> + Send>>;
+
+enum Outcome {
+    Head(Box<(http::response::Parts, Download)>),
+    Chunk(Bytes, Download),
+    Collected,
+    Delivered(End),
+    Unanswered(Unanswered),
+    Filled(Result<Bytes, SourceError>, Option<Filler>),
+    Effect(Effect),
+    Ready,
+    /// There is no way to go on.
+    Wrong(Error),
+}
+
+impl<R: Runtime, M: Machine> Run<R, M> {
+    pub(crate) fn new(machine: M, transport: Arc<Transport<R>>, source: Option<Source>) -> Self {
+        let alarm = transport.clock().alarm();
+        Self {
+            machine,
+            transport,
+            watch: None,
+            source,
+            filler: None,
+            files: Files::default(),
+            deliver: false,
+            tasks: FuturesUnordered::new(),
+            handles: Vec::new(),
+            alarm,
+            delivery: None,
+            failed: None,
+        }
+    }
+
+    /// Hands bodies to the user.
+    pub(crate) fn deliver(mut self) -> Self {
+        self.deliver = true;
+        self
+    }
+
+    /// Cancels the machine when the handle is used.
+    pub(crate) fn until(mut self, cancel: Option<&Cancel>) -> Self {
+        self.watch = cancel.map(Watch::new);
+        self
+    }
+
+    /// Goes on to the end; items are dropped.
+    pub(crate) async fn finish(mut self) -> Result<M::Output, Error> {
+        loop {
+            if let Progress::Done(result) = self.next().await {
+                return result;
+            }
+        }
+    }
+
+    /// Goes on to the next thing that concerns the user.
+    pub(crate) async fn next(&mut self) -> Progress<M::Item, M::Output> {
+        loop {
+            if self.watch.take_if(|watch| watch.is_cancelled()).is_some() {
+                self.machine.cancel(self.transport.clock().both());
+            }
+            if let Some(delivery) = self.delivery.take() {
+                return Progress::Body(delivery);
+            }
+            match self.machine.poll(self.transport.clock().both()) {
+                Step::Start(id, task) => self.start(id, task),
+                Step::Cancel(id) => self.abort(id),
+                Step::Item(item) => return Progress::Item(item),
+                Step::Done(result) => return Progress::Done(self.failed.take().map_or(result, Err)),
+                Step::Wait(until) => match self.wait(until).await {
+                    Ok(Some((id, outcome))) => self.outcome(id, outcome),
+                    Ok(None) => {}
+                    Err(error) => return Progress::Done(Err(error)),
+                },
+            }
+        }
+    }
+
+    /// Whether the user wants no more; if not yet, the task is woken then.
+    pub(crate) fn poll_cancelled(&self, cx: &std::task::Context<'_>) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.poll(cx))
+    }
+
+    /// Tells the machine how a task went. What follows from it shows in the next steps.
+    pub(crate) fn answer(&mut self, id: TaskId, answer: Answer<'_>) {
+        let _ = self.machine.answer(self.transport.clock().both(), id, answer);
+    }
+
+    /// Waits for a task to come to something; `None` if it is time to ask the machine again.
+    async fn wait(&mut self, until: Option<Instant>) -> Result<Option<(TaskId, Outcome)>, Error> {
+        if self.tasks.is_empty() && until.is_none() {
+            let message = "the machine waits, but nothing is under way";
+            return Err(Error::new(ErrorKind::ApiMisuse, message));
+        }
+        let finished = std::future::poll_fn(|cx| {
+            if self.poll_cancelled(cx) {
+                return Poll::Ready(None);
+            }
+            // `None` is an empty set, and within it a task that was cancelled.
+            if let Poll::Ready(Some(finished)) = self.tasks.poll_next_unpin(cx) {
+                return Poll::Ready(finished);
+            }
+            match until {
+                Some(until) => self.alarm.poll(cx, until).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        if let Some((id, _)) = &finished {
+            self.handles.retain(|(other, _)| other != id);
+        }
+        Ok(finished)
+    }
+
+    fn start(&mut self, id: TaskId, task: Task) {
+        match task {
+            Task::Http(task) => {
+                let transport = self.transport.clone();
+                let reader = self.reader(&task);
+                self.work(id, async move {
+                    let sent = match reader {
+                        Ok(reader) => transport.send(*task, reader).await,
+                        Err(error) => Err(Unanswered::Source(error.into())),
+                    };
+                    match sent {
+                        Ok(answer) => Outcome::Head(Box::new(answer)),
+                        Err(error) => Outcome::Unanswered(error),
+                    }
+                });
+            }
+            Task::Fill { len } => {
+                let filler = self.filler();
+                self.work(id, async move {
+                    match filler {
+                        Ok(mut filler) => Outcome::Filled(filler.fill(len).await, Some(filler)),
+                        Err(error) => Outcome::Filled(Err(error.into()), None),
+                    }
+                });
+            }
+            Task::AwaitCredentials(ticket) => {
+                let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+                ticket.on_ready(move || {
+                    // Nobody waits any more if this fails.
+                    let _ = sender.send(());
+                });
+                self.work(id, async move {
+                    // A call-back that is dropped also means that there is nothing to wait for.
+                    let _ = receiver.await;
+                    Outcome::Ready
+                });
+            }
+            Task::Resolve(host) => {
+                let lookup = self.transport.resolve(&host, 0);
+                self.work(id, async move {
+                    let addresses = match lookup.await {
+                        Ok(addresses) => Ok(addresses.iter().map(SocketAddr::ip).collect()),
+                        Err(error) => Err(error.to_string()),
+                    };
+                    Outcome::Effect(Effect::Resolved(addresses))
+                });
+            }
+            other => {
+                let files = self.files.clone();
+                let effect = R::blocking(move || effects::perform(&files, other));
+                self.work(id, async move {
+                    let message = match effect.await {
+                        Ok(Ok(effect)) => return Outcome::Effect(effect),
+                        // A newer core has learned something that this driver has not.
+                        Ok(Err(task)) => format!("this driver cannot carry out {task:?}"),
+                        Err(error) => format!("the runtime does not carry out what may block: {error}"),
+                    };
+                    Outcome::Wrong(Error::new(ErrorKind::ApiMisuse, message))
+                });
+            }
+        }
+    }
+
+    /// What the payload of a request is read from.
+    fn reader(&self, task: &HttpTask) -> io::Result<Option<Reader>> {
+        match (task.request.body(), &self.source) {
+            (&Payload::Source { from: SourceId::File(file), offset, len, .. }, _) => {
+                Ok(Some(file_range::<R>(self.files.get(file)?, offset, len)))
+            }
+            (&Payload::Source { offset, len, .. }, Some(source)) => source.range::<R>(offset, len).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn filler(&mut self) -> io::Result<Filler> {
+        match (self.filler.take(), &self.source) {
+            (Some(filler), _) => Ok(filler),
+            (None, Some(source)) => source.filler::<R>(),
+            (None, None) => Err(io::Error::other("no source came with the call")),
+        }
+    }
+
+    fn work(&mut self, id: TaskId, task: impl Future<Output = Outcome> + Send + 'static) {
+        let (handle, registration) = AbortHandle::new_pair();
+        let task = Abortable::new(task, registration);
+        self.handles.push((id, handle));
+        self.tasks.push(Box::pin(async move { task.await.ok().map(|outcome| (id, outcome)) }));
+    }
+
+    fn abort(&mut self, id: TaskId) {
+        self.delivery.take_if(|delivery| delivery.id == id);
+        for (_, handle) in self.handles.extract_if(.., |(other, _)| *other == id) {
+            handle.abort();
+        }
+    }
+
+    fn outcome(&mut self, id: TaskId, outcome: Outcome) {
+        let now = self.transport.clock().both();
+        let answer = match outcome {
+            Outcome::Head(answer) => {
+                let (head, download) = *answer;
+                let plan = self.machine.answer(now, id, Answer::Head(&head));
+                return self.body(id, plan, download);
+            }
+            Outcome::Chunk(bytes, download) => {
+                return match self.machine.answer(now, id, Answer::Chunk(&bytes)) {
+                    BodyPlan::Discard => self.body(id, BodyPlan::Discard, download),
+                    _ => self.work(id, collect(download)),
+                };
+            }
+            Outcome::Wrong(error) => {
+                // The machine may have something to put in order yet.
+                self.failed.get_or_insert(error);
+                return self.machine.cancel(now);
+            }
+            Outcome::Filled(bytes, filler) => {
+                self.filler = filler;
+                Answer::Filled(bytes)
+            }
+            Outcome::Collected => Answer::End(None),
+            Outcome::Delivered(End::Complete(check)) => Answer::End(Some(check)),
+            Outcome::Delivered(End::Broken(check, cause)) => Answer::Broken { check, cause },
+            Outcome::Delivered(End::Unwritten(error)) | Outcome::Unanswered(Unanswered::Source(error)) => {
+                Answer::SourceFailed(error)
+            }
+            Outcome::Unanswered(Unanswered::Failed(Failure { phase, cause })) => {
+                Answer::Failed { phase, cause }
+            }
+            Outcome::Effect(effect) => effect.into_answer(),
+            Outcome::Ready => Answer::Ready,
+        };
+        self.answer(id, answer);
+    }
+
+    fn body(&mut self, id: TaskId, plan: BodyPlan, download: Download) {
+        match plan {
+            BodyPlan::Collect => self.work(id, collect(download)),
+            BodyPlan::Deliver { to: Sink::User, check, .. } if self.deliver => {
+                self.delivery = Some(Delivery { id, download, check });
+            }
+            BodyPlan::Deliver { to: Sink::User, check, .. } => {
+                let read = sink::read::<R>(download, check, None);
+                self.work(id, async move { Outcome::Delivered(read.await) });
+            }
+            BodyPlan::Deliver { to: Sink::File(file), offset, check } => match self.files.get(file) {
+                // On a task of its own: several bodies are hashed at once.
+                Ok(file) => {
+                    let read = sink::read(download, check, Some(Writer::<R>::new(file, offset)));
+                    let read = spawned::<R, _>(read);
+                    self.work(id, async move {
+                        match read.await {
+                            Some(end) => Outcome::Delivered(end),
+                            None => {
+                                Outcome::Wrong(Error::new(ErrorKind::LocalIo, "the runtime is shut down"))
+                            }
+                        }
+                    });
+                }
+                Err(error) => self.answer(id, Answer::SourceFailed(error.into())),
+            },
+            BodyPlan::Discard => {
+                // Beside everything else, and not for long.
+                R::spawn(download.discard());
+            }
+        }
+    }
+}
+
+/// Reads the next piece of a body for the machine.
+async fn collect(mut download: Download) -> Outcome {
+    match download.chunk().await {
+        Some(Ok(bytes)) => Outcome::Chunk(bytes, download),
+        Some(Err(cause)) => Outcome::Unanswered(Unanswered::Failed(Failure { phase: Phase::Body, cause })),
+        None => Outcome::Collected,
+    }
+}

@@ -1,0 +1,279 @@
+//! What is uploaded, other than bytes in memory.
+
+use std::fmt;
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use s3_proto::SourceError;
+
+use super::runtime::Runtime;
+use crate::files;
+
+/// The pieces that a source gives.
+pub type Reader = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// How much is read at a time.
+const PIECE: usize = 256 * 1024;
+
+/// Data to upload that is not held in memory.
+pub struct Source {
+    len: Option<u64>,
+    kind: Kind,
+}
+
+enum Kind {
+    File(Arc<File>),
+    Once(Home),
+}
+
+/// Where a reader is while nobody reads from it.
+type Home = Arc<Mutex<Option<Reader>>>;
+
+impl Source {
+    /// A file, as long as it is now.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no regular file.
+    pub async fn file<R: Runtime>(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref().to_owned();
+        let (file, len) = R::blocking(move || files::open_source(&path)).await??;
+        Ok(Self { len: Some(len), kind: Kind::File(Arc::new(file)) })
+    }
+
+    /// What `poll_read` puts into the buffers that it is given, until it gives none or `len` have come.
+    pub fn reader<F>(poll_read: F, len: Option<u64>) -> Self
+    where
+        F: FnMut(&mut Context<'_>, &mut [u8]) -> Poll<io::Result<usize>> + Send + Unpin + 'static,
+    {
+        Self::once(ReaderPieces { poll_read, left: len, buffer: BytesMut::new() }, len)
+    }
+
+    /// A stream of `len` bytes.
+    pub fn stream(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static, len: Option<u64>) -> Self {
+        Self::once(StreamPieces { stream: Box::pin(stream), left: len }, len)
+    }
+
+    fn once(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static, len: Option<u64>) -> Self {
+        Self { len, kind: Kind::Once(Arc::new(Mutex::new(Some(Box::pin(pieces))))) }
+    }
+
+    /// How many bytes there are, if that is known.
+    pub fn known_len(&self) -> Option<u64> {
+        self.len
+    }
+
+    /// Whether any range can be read, as often as needed.
+    pub fn is_replayable(&self) -> bool {
+        matches!(self.kind, Kind::File(_))
+    }
+
+    /// Reads `len` bytes from `offset` on.
+    ///
+    /// # Errors
+    /// When the data can be read once only, and that has been done, or only a part of it is wanted.
+    pub fn range<R: Runtime>(&self, offset: u64, len: u64) -> io::Result<Reader> {
+        match &self.kind {
+            Kind::File(file) => Ok(file_range::<R>(file.clone(), offset, len)),
+            Kind::Once(home) if offset == 0 && self.len.is_none_or(|all| all == len) => borrow(home),
+            Kind::Once(_) => Err(io::Error::other("the data can be read only from beginning to end")),
+        }
+    }
+
+    /// Reads all of it, in pieces that are asked for.
+    pub(crate) fn filler<R: Runtime>(&self) -> io::Result<Filler> {
+        let reader = match &self.kind {
+            Kind::File(file) => file_range::<R>(file.clone(), 0, self.len.unwrap_or(u64::MAX)),
+            Kind::Once(home) => borrow(home)?,
+        };
+        Ok(Filler { reader, rest: Bytes::new() })
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("len", &self.len)
+            .field("replayable", &self.is_replayable())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads `len` bytes of a file from `offset` on.
+pub(crate) fn file_range<R: Runtime>(file: Arc<File>, offset: u64, len: u64) -> Reader {
+    let end = offset.saturating_add(len);
+    Box::pin(FilePieces::<R> { file, at: offset, end, pending: None, runtime: PhantomData })
+}
+
+fn borrow(home: &Home) -> io::Result<Reader> {
+    let reader = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match reader {
+        Some(reader) => Ok(Box::pin(Borrowed { reader: Some(reader), home: home.clone() })),
+        None => Err(io::Error::other("the data can be read only once")),
+    }
+}
+
+/// A reader that goes home unless something was read: an attempt that got no connection may be repeated.
+struct Borrowed {
+    reader: Option<Reader>,
+    home: Home,
+}
+
+impl Stream for Borrowed {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        this.home = Home::default();
+        match &mut this.reader {
+            Some(reader) => reader.as_mut().poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = self.reader.take();
+    }
+}
+
+/// Reads where it is told, so that several requests can share an open file.
+struct FilePieces<R> {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    pending: Option<Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R: Runtime> FilePieces<R> {
+    fn read(&mut self) {
+        let (file, at) = (self.file.clone(), self.at);
+        let len = usize::try_from(self.end - self.at).unwrap_or(PIECE).min(PIECE);
+        let read = R::blocking(move || {
+            let mut buffer = vec![0; len];
+            let filled = files::read_full_at(&file, &mut buffer, at)?;
+            buffer.truncate(filled);
+            Ok(Bytes::from(buffer))
+        });
+        self.pending = (len > 0).then(|| Box::pin(async move { read.await? }) as _);
+    }
+}
+
+impl<R: Runtime> Stream for FilePieces<R> {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.pending.is_none() && this.at < this.end {
+            this.read();
+        }
+        let Some(pending) = &mut this.pending else { return Poll::Ready(None) };
+        let bytes = ready!(pending.as_mut().poll(cx));
+        this.pending = None;
+        let bytes = bytes?;
+        if bytes.is_empty() {
+            this.at = this.end;
+            return Poll::Ready(None);
+        }
+        this.at += bytes.len() as u64;
+        if this.at < this.end {
+            // The next piece is read while this one is sent.
+            this.read();
+        }
+        Poll::Ready(Some(Ok(bytes)))
+    }
+}
+
+struct ReaderPieces<F> {
+    poll_read: F,
+    left: Option<u64>,
+    buffer: BytesMut,
+}
+
+impl<F> Stream for ReaderPieces<F>
+where
+    F: FnMut(&mut Context<'_>, &mut [u8]) -> Poll<io::Result<usize>> + Unpin,
+{
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.left == Some(0) {
+            return Poll::Ready(None);
+        }
+        let len = this.left.and_then(|left| usize::try_from(left).ok()).unwrap_or(PIECE).min(PIECE);
+        if this.buffer.is_empty() {
+            this.buffer.resize(len.max(8 * 1024), 0);
+        }
+        let window = this.buffer.len().min(len);
+        let target = this.buffer.get_mut(..window).unwrap_or_default();
+        let filled = ready!((this.poll_read)(cx, target))?.min(window);
+        if filled == 0 {
+            this.left = Some(0);
+            return Poll::Ready(None);
+        }
+        this.left = this.left.map(|left| left - filled as u64);
+        Poll::Ready(Some(Ok(this.buffer.split_to(filled).freeze())))
+    }
+}
+
+struct StreamPieces {
+    stream: Reader,
+    left: Option<u64>,
+}
+
+impl Stream for StreamPieces {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.left == Some(0) {
+            return Poll::Ready(None);
+        }
+        let next = ready!(this.stream.as_mut().poll_next(cx));
+        match &next {
+            // A piece that goes past the length is refused by whoever counts.
+            Some(Ok(bytes)) => this.left = this.left.map(|left| left.saturating_sub(bytes.len() as u64)),
+            // Streams need not bear being asked after their end.
+            _ => this.left = Some(0),
+        }
+        Poll::Ready(next)
+    }
+}
+
+/// Reads a source piece by piece, each as long as it is asked for.
+pub(crate) struct Filler {
+    reader: Reader,
+    /// What was read beyond the last piece.
+    rest: Bytes,
+}
+
+impl Filler {
+    /// The next `len` bytes, or fewer at the end.
+    pub(crate) async fn fill(&mut self, len: usize) -> Result<Bytes, SourceError> {
+        let mut filled = BytesMut::new();
+        loop {
+            let missing = len - filled.len();
+            if filled.is_empty() && self.rest.len() >= missing {
+                return Ok(self.rest.split_to(missing));
+            }
+            filled.extend_from_slice(&self.rest.split_to(self.rest.len().min(missing)));
+            if filled.len() == len {
+                return Ok(filled.freeze());
+            }
+            match self.reader.next().await.transpose()? {
+                Some(bytes) => self.rest = bytes,
+                None => return Ok(filled.freeze()),
+            }
+        }
+    }
+}
