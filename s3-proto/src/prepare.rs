@@ -196,7 +196,8 @@ impl Body {
                     .strip_prefix("x-amz-checksum-")
                     .is_some_and(|n| n != "type" && n != "algorithm")
         });
-        let by_default = draft.is_data && config.sends_checksums() && !given;
+        let has_md5 = draft.headers.contains_key("content-md5");
+        let by_default = draft.is_data && config.sends_checksums() && !given && !has_md5;
         let algorithm = match &draft.checksum {
             Some(algorithm) if !given => Some(algorithm.clone()),
             _ => by_default.then_some(ChecksumAlgorithm::Crc64Nvme),

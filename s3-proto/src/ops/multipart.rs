@@ -464,7 +464,6 @@ fn prepare_part(op: &UploadPart, draft: &mut Draft) -> Result<(), Error> {
     // The minimum of 5 MiB cannot be checked here: the last part may be smaller.
     check_put_size(draft.payload.len())?;
     draft.is_data = true;
-    draft.checksum.clone_from(&op.checksum_algorithm);
     Ok(())
 }
 

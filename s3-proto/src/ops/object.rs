@@ -618,7 +618,6 @@ fn prepare_put(op: &PutObject, draft: &mut Draft) -> Result<(), Error> {
         check_tag_query(tags)?;
     }
     draft.is_data = true;
-    draft.checksum.clone_from(&op.checksum_algorithm);
     Ok(())
 }
 
