@@ -754,10 +754,31 @@ impl From<Vec<Tag>> for Tagging {
     }
 }
 
+impl LocationInfo {
+    /// A place of this kind and name, such as `usw2-az1`.
+    pub fn new(kind: impl Into<LocationType>, name: impl Into<String>) -> Self {
+        Self { kind: Some(kind.into()), name: Some(name.into()) }
+    }
+}
+
+impl BucketInfo {
+    /// A directory bucket whose data is spread like this.
+    pub fn directory(data_redundancy: impl Into<DataRedundancy>) -> Self {
+        Self { data_redundancy: Some(data_redundancy.into()), kind: Some(BucketType::Directory) }
+    }
+}
+
+/// In the region that the service takes for one without a name, `us-east-1`.
+impl Default for CreateBucketConfiguration {
+    fn default() -> Self {
+        Self { location_constraint: None, location: None, bucket: None, tags: Vec::new() }
+    }
+}
+
 impl CreateBucketConfiguration {
     /// In this region.
     pub fn region(name: impl Into<String>) -> Self {
-        Self { location_constraint: Some(name.into()), location: None, bucket: None, tags: Vec::new() }
+        Self { location_constraint: Some(name.into()), ..Self::default() }
     }
 }
 
@@ -804,6 +825,12 @@ impl From<std::ops::RangeInclusive<u64>> for ByteRange {
 impl From<std::ops::RangeFrom<u64>> for ByteRange {
     fn from(range: std::ops::RangeFrom<u64>) -> Self {
         Self::From(range.start)
+    }
+}
+
+impl From<std::ops::RangeToInclusive<u64>> for ByteRange {
+    fn from(range: std::ops::RangeToInclusive<u64>) -> Self {
+        Self::Inclusive(0, range.end)
     }
 }
 
@@ -875,6 +902,8 @@ pub struct CopySource {
     bucket: String,
     key: String,
     version_id: Option<String>,
+/// The bucket can be the ARN or the alias of an access point.
+///
 }
 
 impl CopySource {
@@ -900,7 +929,8 @@ impl fmt::Display for CopySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut path = String::new();
         uri_encode_path_into(&self.bucket, &mut path);
-        path.push('/');
+        // The ARN of an object at an access point ("CopyObject" in the API reference).
+        path.push_str(if self.bucket.starts_with("arn:") { "/object/" } else { "/" });
         uri_encode_path_into(&self.key, &mut path);
         f.write_str(&path)?;
         match &self.version_id {
