@@ -161,6 +161,7 @@ operation! {
     prepare prepare_get;
     output GetObjectOutput {
         header {
+    finish finish_get;
             /// Whether this is a delete marker.
             delete_marker: bool = "x-amz-delete-marker",
             /// The unit of ranges, `bytes`.
@@ -281,6 +282,8 @@ operation! {
     }
     output HeadObjectOutput {
         header {
+    prepare prepare_head;
+    finish finish_head;
             /// Whether this is a delete marker.
             delete_marker: bool = "x-amz-delete-marker",
             /// The unit of ranges, `bytes`.
@@ -642,10 +645,35 @@ fn prepare_get(op: &GetObject, draft: &mut Draft) -> Result<(), Error> {
         draft.wants_checksum = true;
     }
     Ok(())
+    op.part_number.map_or(Ok(()), check_part_number)
+}
+
+fn prepare_head(op: &HeadObject, _: &mut Draft) -> Result<(), Error> {
+    op.part_number.map_or(Ok(()), check_part_number)
 }
 
 #[allow(clippy::unnecessary_wraps)]
-fn prepare_slow(_: &CopyObject, draft: &mut Draft) -> Result<(), Error> {
+fn finish_get(_: &GetObject, output: &mut GetObjectOutput) -> Result<(), Error> {
+    output.content_encoding = without_transfer_coding(output.content_encoding.take());
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn finish_head(_: &HeadObject, output: &mut HeadObjectOutput) -> Result<(), Error> {
+    output.content_encoding = without_transfer_coding(output.content_encoding.take());
+    Ok(())
+}
+
+/// `aws-chunked` is how an upload travels and no property of the object, but some stores keep it.
+fn without_transfer_coding(encoding: Option<String>) -> Option<String> {
+    let encoding = encoding?;
+    if !encoding.contains("aws-chunked") {
+        return Some(encoding);
+    }
+    let own: Vec<_> = encoding.split(',').map(str::trim).filter(|coding| *coding != "aws-chunked").collect();
+    (!own.is_empty()).then(|| own.join(","))
+}
+
+fn prepare_copy(op: &CopyObject, draft: &mut Draft) -> Result<(), Error> {
     draft.slow = true;
     Ok(())
 }
