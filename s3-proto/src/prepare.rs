@@ -46,7 +46,20 @@ pub(crate) fn check_draft(draft: &Draft, config: &Config) -> Result<(), Error> {
             tracing::warn!(%warning, "unusual key");
         }
     }
-    Ok(())
+    check_identifiers(&draft.query)
+}
+
+/// Without its value `DELETE ?uploadId=` is a DeleteObject to stores that take an empty parameter for none, and
+/// `?versionId=` is about the current version.
+fn check_identifiers(query: &str) -> Result<(), Error> {
+    let names = |pair: &str| matches!(pair.split_once('='), Some(("uploadId" | "versionId", "")));
+    match query.split('&').find(|pair| names(pair)) {
+        Some(pair) => {
+            let name = pair.trim_end_matches('=');
+            Err(Error::invalid_input(format!("{name} is empty, which some stores take for none at all")))
+        }
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
@@ -190,11 +203,7 @@ impl Body {
         };
         self.hash = if hashed { PayloadHash::of(bytes) } else { PayloadHash::Unsigned };
         let given = draft.headers.keys().any(|name| {
-            name == "content-md5"
-                || name
-                    .as_str()
-                    .strip_prefix("x-amz-checksum-")
-                    .is_some_and(|n| n != "type" && n != "algorithm")
+            name.as_str().strip_prefix("x-amz-checksum-").is_some_and(|n| n != "type" && n != "algorithm")
         });
         let has_md5 = draft.headers.contains_key("content-md5");
         let by_default = draft.is_data && config.sends_checksums() && !given && !has_md5;
