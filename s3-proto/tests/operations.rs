@@ -381,6 +381,35 @@ fn lists_are_read() {
     assert_eq!(location.location_constraint, "");
 }
 
+/// Empty elements and headers mean to some stores what is left out by others.
+#[test]
+fn what_is_empty_is_not_there() {
+    let text = "<R><MaxParts/><NextPartNumberMarker></NextPartNumberMarker><IsTruncated>false</IsTruncated>\
+                <Part><PartNumber>1</PartNumber><LastModified> </LastModified><Size>5</Size></Part></R>";
+    let parts = answered(ListParts::new("bkt", "k", "u"), body(text));
+    assert_eq!((parts.max_parts, parts.next_part_number_marker), (None, None));
+    assert_eq!(parts.parts[0].last_modified, None);
+    let head = answered(HeadObject::new("bkt", "k"), ok().with("x-amz-mp-parts-count", ""));
+    assert_eq!(head.parts_count, None);
+}
+
+#[test]
+fn what_must_be_there_is_missed() {
+    for part in ["<PartNumber/>", "<PartNumber>x</PartNumber>", "<PartNumber>-1</PartNumber>", ""] {
+        let text = format!("<R><Part>{part}<Size>5</Size></Part></R>");
+        let run = drive(Call::new(session(), ListParts::new("bkt", "k", "u")), |_| body(&text));
+        assert_eq!(run.error().kind(), ErrorKind::MalformedResponse, "{part:?}");
+    }
+}
+
+#[test]
+fn a_list_without_end_is_cut_off() {
+    let text = format!("<R>{}</R>", "<Deleted/>".repeat(100_001));
+    let (head, ()) = http::Response::new(()).into_parts();
+    let error = DeleteObjects::new("bkt", Delete::keys(["a"])).response(&head, text.as_bytes()).unwrap_err();
+    assert!(error.message().contains("more than 100000 entries"), "{error}");
+}
+
 #[test]
 fn what_could_not_be_deleted_is_part_of_the_answer() {
     let text = "<DeleteResult><Deleted><Key>a</Key></Deleted>\

@@ -436,16 +436,28 @@ impl<T: Element> Slot for Vec<T> {
         reader: &mut Reader<'_>,
     ) -> Result<bool, Error> {
         match wanted.split_once('/') {
-            None if found == wanted => partial.push(T::read(reader)?),
+            None if found == wanted => add_entry(partial, reader)?,
             Some((outer, inner)) if found == outer => {
                 while let Some(name) = reader.child()? {
-                    if name == inner { partial.push(T::read(reader)?) } else { reader.skip()? }
+                    if name == inner { add_entry(partial, reader)? } else { reader.skip()? }
                 }
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
+/// The most entries of a list in one answer. S3 sends 1,000, and up to 10,000 buckets; some stores can be set to
+/// send more.
+const MAX_ENTRIES: usize = 100_000;
+
+fn add_entry<T: Element>(list: &mut Vec<T>, reader: &mut Reader<'_>) -> Result<(), Error> {
+    if list.len() >= MAX_ENTRIES {
+        return Err(malformed(format!("a list in {} has more than {MAX_ENTRIES} entries", reader.path())));
+    }
+    list.push(T::read(reader)?);
+    Ok(())
+}
+
     fn finish(partial: Self, _: &'static str) -> Result<Self, Error> {
         Ok(partial)
     }
