@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::checksum::{ChecksumAlgorithm, Hasher};
 use crate::config::{Config, PayloadSigning};
-use crate::encode::uri_encode_path_into;
+use crate::encode::{hex_digest, uri_encode_path_into};
 use crate::endpoint::{EndpointParams, Region, ResolvedEndpoint, resolve};
 use crate::machine::{HttpTask, Payload};
 use crate::ops::Draft;
@@ -126,8 +126,18 @@ pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, E
         (Payload::Bytes(bytes), PayloadSigning::Always) => PayloadHash::of(bytes),
         _ => PayloadHash::Unsigned,
     };
-    let presigned = sign::presign(&request, &hash, expires, &params)?;
-    if presigned.expires_in < expires {
+    if let PayloadHash::Sha256(digest) = hash {
+        // The service takes UNSIGNED-PAYLOAD for granted in a URL, unless this header says otherwise.
+        let value = HeaderValue::from_bytes(&hex_digest(&digest))
+            .map_err(|_| Error::invalid_input("the request cannot be signed"))?;
+        request.headers_mut().insert("x-amz-content-sha256", value);
+    }
+    let mut presigned = sign::presign(&request, &hash, expires, &params)?;
+    // A document is part of the request, whoever sends it; data of the user is not.
+    if let (Payload::Bytes(document), false) = (&plan.draft.payload, plan.draft.is_data) {
+        presigned.body = document.clone();
+    }
+    if presigned.expires_in.as_secs() < expires.as_secs() {
         tracing::warn!(expires_in = ?presigned.expires_in, "the credentials expire before the presigned URL would");
     }
     Ok(presigned)
