@@ -4,18 +4,20 @@
 //! the API reference.
 
 use std::fmt;
+use std::hash::Hasher as _;
 
 use http::HeaderName;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
+use twox_hash::{XxHash64, xxhash3_64, xxhash3_128};
 
 use crate::encode::{base64, base64_decode};
 use crate::{Error, ErrorKind};
 
 /// An algorithm that `x-amz-checksum-algorithm` can name.
 ///
-/// The first seven can be computed here (see [`Hasher`]); the values of the others are carried as they come.
+/// All that are known can be computed here (see [`Hasher`]); the values of others are carried as they come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ChecksumAlgorithm {
@@ -97,8 +99,7 @@ impl ChecksumAlgorithm {
 
     /// Whether [`Hasher`] can compute it.
     pub fn is_computed(&self) -> bool {
-        use ChecksumAlgorithm as A;
-        matches!(self, A::Crc32 | A::Crc32c | A::Crc64Nvme | A::Sha1 | A::Sha256 | A::Sha512 | A::Md5)
+        !matches!(self, Self::Other(_))
     }
 
     fn crc(&self) -> Option<crc_fast::CrcAlgorithm> {
@@ -252,6 +253,9 @@ enum State {
     Sha256(Sha256),
     Sha512(Box<Sha512>),
     Md5(Md5),
+    Xxhash64(Box<XxHash64>),
+    Xxhash3(Box<xxhash3_64::Hasher>),
+    Xxhash128(Box<xxhash3_128::Hasher>),
 }
 
 impl Hasher {
@@ -266,6 +270,9 @@ impl Hasher {
             (ChecksumAlgorithm::Sha256, _) => State::Sha256(Sha256::new()),
             (ChecksumAlgorithm::Sha512, _) => State::Sha512(Box::default()),
             (ChecksumAlgorithm::Md5, _) => State::Md5(Md5::new()),
+            (ChecksumAlgorithm::Xxhash64, _) => State::Xxhash64(Box::new(XxHash64::with_seed(0))),
+            (ChecksumAlgorithm::Xxhash3, _) => State::Xxhash3(Box::default()),
+            (ChecksumAlgorithm::Xxhash128, _) => State::Xxhash128(Box::default()),
             _ => {
                 let message = format!("{algorithm} checksums are not computed by this client");
                 return Err(Error::new(ErrorKind::NotImplemented, message));
@@ -282,6 +289,9 @@ impl Hasher {
             State::Sha256(state) => state.update(bytes),
             State::Sha512(state) => state.update(bytes),
             State::Md5(state) => state.update(bytes),
+            State::Xxhash64(state) => state.write(bytes),
+            State::Xxhash3(state) => state.write(bytes),
+            State::Xxhash128(state) => state.write(bytes),
         }
     }
 
@@ -299,6 +309,9 @@ impl Hasher {
             State::Sha256(state) => state.finalize().to_vec(),
             State::Sha512(state) => state.finalize().to_vec(),
             State::Md5(state) => state.finalize().to_vec(),
+            State::Xxhash64(state) => state.finish().to_be_bytes().to_vec(),
+            State::Xxhash3(state) => state.finish().to_be_bytes().to_vec(),
+            State::Xxhash128(state) => state.finish_128().to_be_bytes().to_vec(),
         };
         Checksum { algorithm, bytes, parts: None }
     }
@@ -347,7 +360,18 @@ mod tests {
     use ChecksumAlgorithm as A;
     use proptest::prelude::*;
 
-    const COMPUTED: [A; 7] = [A::Crc32, A::Crc32c, A::Crc64Nvme, A::Sha1, A::Sha256, A::Sha512, A::Md5];
+    const COMPUTED: [A; 10] = [
+        A::Crc32,
+        A::Crc32c,
+        A::Crc64Nvme,
+        A::Sha1,
+        A::Sha256,
+        A::Sha512,
+        A::Md5,
+        A::Xxhash64,
+        A::Xxhash3,
+        A::Xxhash128,
+    ];
 
     fn of(algorithm: &A, bytes: &[u8]) -> Checksum {
         let mut hasher = Hasher::new(algorithm).unwrap();
@@ -355,7 +379,8 @@ mod tests {
         hasher.finish()
     }
 
-    /// The check values of the CRC catalogue for "123456789", and of RFC 1321 and FIPS 180 for "abc".
+    /// The check values of the CRC catalogue for "123456789", of RFC 1321 and FIPS 180 for "abc", and of xxHash's
+    /// own sanity checks for no bytes.
     #[test]
     fn known_values() {
         assert_eq!(of(&A::Crc32, b"123456789").bytes(), [0xcb, 0xf4, 0x39, 0x26]);
@@ -364,6 +389,12 @@ mod tests {
         assert_eq!(crate::encode::hex(of(&A::Md5, b"abc").bytes()), "900150983cd24fb0d6963f7d28e17f72");
         assert!(of(&A::Sha1, b"abc").bytes().starts_with(&[0xa9, 0x99, 0x3e, 0x36]));
         assert!(of(&A::Sha256, b"abc").bytes().starts_with(&[0xba, 0x78, 0x16, 0xbf]));
+        assert_eq!(of(&A::Xxhash64, b"").bytes(), 0xef46_db37_51d8_e999_u64.to_be_bytes());
+        assert_eq!(of(&A::Xxhash3, b"").bytes(), 0x2d06_8005_38d3_94c2_u64.to_be_bytes());
+        assert_eq!(
+            of(&A::Xxhash128, b"").bytes(),
+            0x99aa_06d3_0147_98d8_6001_c324_468d_497f_u128.to_be_bytes()
+        );
     }
 
     #[test]
@@ -377,7 +408,7 @@ mod tests {
         }
         assert_eq!(A::from("BLAKE4").header_name().unwrap().as_str(), "x-amz-checksum-blake4");
         assert_eq!(A::from("a b").header_name(), None);
-        assert_eq!(Hasher::new(&A::Xxhash3).unwrap_err().kind(), ErrorKind::NotImplemented);
+        assert_eq!(Hasher::new(&A::from("BLAKE4")).unwrap_err().kind(), ErrorKind::NotImplemented);
     }
 
     #[test]

@@ -177,6 +177,24 @@ pub type Answered<O, D> =
     <<O as Operation>::Reply as Reply>::Of<<O as Operation>::Output, <D as Driver>::Body>;
 
 /// An operation on its way: set what you like, then [`send`](Request::send) or `.await` it.
+///
+/// What is required are arguments of the method that makes it, so that what lacks one does not compile:
+///
+/// ```
+/// # use s3_proto::client::{Client, Driver, Request};
+/// # use s3_proto::ops::GetObject;
+/// fn first_kilobyte<D: Driver>(client: &Client<D>) -> Request<GetObject, D> {
+///     client.get_object("bucket", "key").range(0..1024)
+/// }
+/// ```
+///
+/// ```compile_fail,E0061
+/// # use s3_proto::client::{Client, Driver, Request};
+/// # use s3_proto::ops::GetObject;
+/// fn of_no_key<D: Driver>(client: &Client<D>) -> Request<GetObject, D> {
+///     client.get_object("bucket").range(0..1024)
+/// }
+/// ```
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request<O, D: Driver> {
     /// The operation, as plain data.
@@ -211,7 +229,9 @@ impl<O: Paginated, D: Driver> Request<O, D> {
         self.driver.items(Pages::new(self.driver.session().clone(), self.op))
     }
 
-    /// Asks for page after page, and yields their entries one by one.
+    /// Asks for page after page, and yields their entries one by one: objects, versions, uploads, parts.
+    ///
+    /// What pages have beside them, common prefixes and delete markers, is in [`pages`](Self::pages) alone.
     pub fn entries(self) -> D::Items<O::Entry> {
         self.driver.items(Entries::new(self.driver.session().clone(), self.op))
     }

@@ -6,6 +6,9 @@ use crate::error::{kind_of_code, kind_of_status};
 use crate::xml::Reader;
 use crate::{Error, ErrorKind, Phase};
 
+/// How many characters of a code or message are kept.
+const MAX_TEXT: usize = 1_000;
+
 /// The members of an `<Error>` document that matter here.
 #[derive(Default)]
 struct Document {
@@ -74,13 +77,23 @@ fn parse(body: &[u8]) -> Document {
                 }
             };
             match reader.text() {
-                Ok(text) => *field = Some(text.trim().to_owned()),
+                Ok(text) => *field = Some(clean(text.trim())),
                 Err(_) => break,
             }
         }
     }
     document.code = document.code.filter(|code| !code.is_empty());
     document
+}
+
+/// What the service says ends up in logs and on terminals: on one line, without control characters, and not at
+/// any length.
+fn clean(text: &str) -> String {
+    let mut out: String = text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MAX_TEXT).is_some() {
+        out.push_str("...");
+    }
+    out
 }
 
 #[cfg(test)]
@@ -106,6 +119,17 @@ mod tests {
             (ErrorKind::NoSuchKey, Some("NoSuchKey"), Some("R1"))
         );
         assert_eq!((e.message(), e.extended_request_id()), ("The specified key does not exist.", Some("H1")));
+    }
+
+    #[test]
+    fn what_the_service_says_cannot_fill_a_log_or_write_to_a_terminal() {
+        let body = format!(
+            "<Error><Code>Odd\u{1b}[31m</Code><Message>one\ntwo\u{7} {}</Message></Error>",
+            "x".repeat(100_000)
+        );
+        let text = error(400, &[], &body).to_string();
+        assert!(text.contains("Odd [31m") && text.contains("one two  xxx"), "{}", &text[..60]);
+        assert!(text.len() < 1_200 && !text.contains(char::is_control), "{}", text.len());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::checksum::{ChecksumAlgorithm, Hasher};
 use crate::config::{Config, PayloadSigning};
-use crate::encode::uri_encode_path_into;
+use crate::encode::{hex_digest, uri_encode_path_into};
 use crate::endpoint::{EndpointParams, Region, ResolvedEndpoint, resolve};
 use crate::machine::{HttpTask, Payload};
 use crate::ops::Draft;
@@ -46,7 +46,20 @@ pub(crate) fn check_draft(draft: &Draft, config: &Config) -> Result<(), Error> {
             tracing::warn!(%warning, "unusual key");
         }
     }
-    Ok(())
+    check_identifiers(&draft.query)
+}
+
+/// Without its value `DELETE ?uploadId=` is a DeleteObject to stores that take an empty parameter for none, and
+/// `?versionId=` is about the current version.
+fn check_identifiers(query: &str) -> Result<(), Error> {
+    let names = |pair: &str| matches!(pair.split_once('='), Some(("uploadId" | "versionId", "")));
+    match query.split('&').find(|pair| names(pair)) {
+        Some(pair) => {
+            let name = pair.trim_end_matches('=');
+            Err(Error::invalid_input(format!("{name} is empty, which some stores take for none at all")))
+        }
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
@@ -113,8 +126,18 @@ pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, E
         (Payload::Bytes(bytes), PayloadSigning::Always) => PayloadHash::of(bytes),
         _ => PayloadHash::Unsigned,
     };
-    let presigned = sign::presign(&request, &hash, expires, &params)?;
-    if presigned.expires_in < expires {
+    if let PayloadHash::Sha256(digest) = hash {
+        // The service takes UNSIGNED-PAYLOAD for granted in a URL, unless this header says otherwise.
+        let value = HeaderValue::from_bytes(&hex_digest(&digest))
+            .map_err(|_| Error::invalid_input("the request cannot be signed"))?;
+        request.headers_mut().insert("x-amz-content-sha256", value);
+    }
+    let mut presigned = sign::presign(&request, &hash, expires, &params)?;
+    // A document is part of the request, whoever sends it; data of the user is not.
+    if let (Payload::Bytes(document), false) = (&plan.draft.payload, plan.draft.is_data) {
+        presigned.body = document.clone();
+    }
+    if presigned.expires_in.as_secs() < expires.as_secs() {
         tracing::warn!(expires_in = ?presigned.expires_in, "the credentials expire before the presigned URL would");
     }
     Ok(presigned)
@@ -190,13 +213,10 @@ impl Body {
         };
         self.hash = if hashed { PayloadHash::of(bytes) } else { PayloadHash::Unsigned };
         let given = draft.headers.keys().any(|name| {
-            name == "content-md5"
-                || name
-                    .as_str()
-                    .strip_prefix("x-amz-checksum-")
-                    .is_some_and(|n| n != "type" && n != "algorithm")
+            name.as_str().strip_prefix("x-amz-checksum-").is_some_and(|n| n != "type" && n != "algorithm")
         });
-        let by_default = draft.is_data && config.sends_checksums() && !given;
+        let has_md5 = draft.headers.contains_key("content-md5");
+        let by_default = draft.is_data && config.sends_checksums() && !given && !has_md5;
         let algorithm = match &draft.checksum {
             Some(algorithm) if !given => Some(algorithm.clone()),
             _ => by_default.then_some(ChecksumAlgorithm::Crc64Nvme),

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Uri};
 use percent_encoding::percent_decode_str;
 
 /// The URL with what authenticates it replaced by `**`: a user and password, the values of
-/// `X-Amz-Signature`, `X-Amz-Credential` and `X-Amz-Security-Token`, and version 2's `AWSAccessKeyId` and
+/// `X-Amz-Signature`, `X-Amz-Credential` and `X-Amz-Security-Token`, SSE-C keys, and version 2's `AWSAccessKeyId` and
 /// `Signature`.
 ///
 /// ```
@@ -44,13 +44,18 @@ pub fn redact_uri(uri: &Uri) -> String {
 }
 
 fn is_secret_parameter(name: &str) -> bool {
-    const SECRET: [&str; 6] = [
+    const SECRET: [&str; 10] = [
         "X-Amz-Signature",
         "X-Amz-Credential",
         "X-Amz-Security-Token",
         "X-Amz-S3session-Token",
         "AWSAccessKeyId",
         "Signature",
+        // Keys of one's own, where a tool has moved headers into the query.
+        "X-Amz-Server-Side-Encryption-Customer-Key",
+        "X-Amz-Server-Side-Encryption-Customer-Key-MD5",
+        "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
+        "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-MD5",
     ];
     let name: Vec<u8> = percent_decode_str(name).collect();
     SECRET.iter().any(|secret| secret.as_bytes().eq_ignore_ascii_case(&name))
@@ -112,6 +117,10 @@ mod tests {
     fn what_authenticates_a_url_is_not_shown() {
         let cases = [
             ("/k?x-amz-signature=SECRET&a=b", "/k?x-amz-signature=**&a=b"),
+            (
+                "/k?x-amz-server-side-encryption-customer-key=SECRET",
+                "/k?x-amz-server-side-encryption-customer-key=**",
+            ),
             ("/k?X-Amz%2DSignature=SECRET", "/k?X-Amz%2DSignature=**"),
             (
                 "/k?AWSAccessKeyId=SECRET&Signature=SECRET&Expires=1",

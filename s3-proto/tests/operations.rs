@@ -201,11 +201,136 @@ fn members_that_cannot_be_are_refused_before_anything_is_sent() {
     let mut op = complete();
     op.multipart_upload.as_mut().unwrap().parts.reverse();
     refused("parts out of order", op);
-    for range in [ByteRange::from(5..5), ByteRange::last(0)] {
+    for range in [ByteRange::from(5..5), ByteRange::last(0), ByteRange::Inclusive(5, 4)] {
         let mut op = HeadObject::new("bkt", "k");
         op.range = Some(range);
         refused("empty range", op);
     }
+    for range in [CopySourceRange::from(0..0), (7..3).into(), (0..(5 << 30) + 1).into()] {
+        let mut op = UploadPartCopy::new("bkt", "k", from(), 1u32, "id");
+        op.copy_source_range = Some(range);
+        refused("range to copy", op);
+    }
+    for number in [0, 10_001] {
+        let mut op = GetObject::new("bkt", "k");
+        op.part_number = Some(number);
+        refused("part number", op);
+        let mut op = HeadObject::new("bkt", "k");
+        op.part_number = Some(number);
+        refused("part number", op);
+    }
+    let mut op = CopyObject::new("bkt", "k", from());
+    op.tagging = Some("aws:a=b".into());
+    refused("a reserved tag", op);
+    let mut op = CreateMultipartUpload::new("bkt", "k");
+    op.tagging = Some("a=1&a=2".into());
+    refused("the same tag twice", op);
+    refused("no attributes", GetObjectAttributes::new("bkt", "k", vec![]));
+}
+
+/// What names one upload or one version must not turn into a request about the object itself.
+#[test]
+fn an_empty_id_is_never_sent() {
+    refused("no upload to abort", AbortMultipartUpload::new("bkt", "k", ""));
+    refused("no upload to write to", UploadPart::new("bkt", "k", 1u32, "", Payload::Empty));
+    refused("no upload to list", ListParts::new("bkt", "k", ""));
+    let mut op = DeleteObject::new("bkt", "k");
+    op.version_id = Some(String::new());
+    refused("no version to delete", op);
+    let mut delete = Delete::keys(["a", "b"]);
+    delete.objects[1].version_id = Some(String::new());
+    refused("no version among many", DeleteObjects::new("bkt", delete));
+    refused("no version to copy", CopyObject::new("bkt", "k", CopySource::new("from", "k").version_id("")));
+    let mut op = ListObjectsV2::new("bkt");
+    op.prefix = Some(String::new());
+    assert!(sent(op).target().contains("prefix="), "an empty prefix is one");
+}
+
+#[test]
+fn a_source_that_cannot_be_copied_from_is_refused() {
+    for (bucket, key) in [("", "k"), ("bkt", ""), ("bkt", "/"), ("a/b", "k"), ("a b", "k")] {
+        refused(bucket, CopyObject::new("bkt", "k", (bucket, key)));
+    }
+}
+
+#[test]
+fn a_copy_from_an_access_point_names_the_object_in_its_arn() {
+    let arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/mine";
+    let sent = sent(CopyObject::new("bkt", "k", (arn, "a b")));
+    let expected = "arn%3Aaws%3As3%3Aus-west-2%3A123456789012%3Aaccesspoint/mine/object/a%20b";
+    assert_eq!(sent.header("x-amz-copy-source"), Some(expected));
+}
+
+#[test]
+fn ranges_are_written_with_both_ends_included() {
+    let cases = [
+        (ByteRange::from(0..1_024), "bytes=0-1023"),
+        (ByteRange::from(0..=9), "bytes=0-9"),
+        (ByteRange::from(10..), "bytes=10-"),
+        (ByteRange::from(..10), "bytes=0-9"),
+        (ByteRange::from(..=10), "bytes=0-10"),
+        (ByteRange::last(5), "bytes=-5"),
+        (ByteRange::from(0..=u64::MAX), "bytes=0-18446744073709551615"),
+    ];
+    for (range, header) in cases {
+        let mut op = GetObject::new("bkt", "k");
+        op.range = Some(range);
+        let run = drive(Stream::new(session(), op), |_| stop());
+        assert_eq!(run.sent[0].header("range"), Some(header));
+    }
+    for range in [CopySourceRange::from(5..10), (5..=9).into()] {
+        let mut op = UploadPartCopy::new("bkt", "k", from(), 1u32, "id");
+        op.copy_source_range = Some(range);
+        assert_eq!(sent(op).header("x-amz-copy-source-range"), Some("bytes=5-9"));
+    }
+}
+
+/// S3 refuses a request that announces an algorithm and has no checksum.
+#[test]
+fn an_algorithm_that_was_chosen_is_computed_whatever_the_operation() {
+    let sha = || Some(s3_proto::checksum::ChecksumAlgorithm::Sha256);
+    let mut delete = DeleteObjects::new("bkt", Delete::keys(["a"]));
+    delete.checksum_algorithm = sha();
+    let mut tag = PutObjectTagging::new("bkt", "k", [("a", "b")]);
+    tag.checksum_algorithm = sha();
+    let mut put = PutObject::new("bkt", "k", bytes::Bytes::from_static(b"data"));
+    put.checksum_algorithm = sha();
+    put.content_md5 = Some(s3_proto::checksum::content_md5(b"data"));
+    for sent in [sent(delete), sent(tag), sent(put)] {
+        let mut hasher = s3_proto::checksum::Hasher::new(&sha().unwrap()).unwrap();
+        hasher.update(sent.body());
+        assert_eq!(sent.header("x-amz-checksum-sha256"), Some(hasher.finish().to_string().as_str()));
+        assert_eq!(sent.header("x-amz-sdk-checksum-algorithm"), Some("SHA256"));
+    }
+}
+
+#[test]
+fn how_an_upload_travelled_is_no_encoding_of_the_object() {
+    for (stored, own) in
+        [("aws-chunked", None), ("gzip, aws-chunked", Some("gzip")), ("gzip,br", Some("gzip,br"))]
+    {
+        let head = answered(HeadObject::new("bkt", "k"), ok().with("content-encoding", stored));
+        assert_eq!(head.content_encoding.as_deref(), own, "{stored}");
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.headers.insert("content-encoding", stored.parse().unwrap());
+        let get = GetObject::new("bkt", "k").response(&head, b"").unwrap();
+        assert_eq!(get.content_encoding.as_deref(), own, "{stored}");
+    }
+}
+
+#[test]
+fn a_directory_bucket_can_be_asked_for() {
+    let mut config = CreateBucketConfiguration::default();
+    config.location = Some(LocationInfo::new("AvailabilityZone", "usw2-az1"));
+    config.bucket = Some(BucketInfo::directory("SingleAvailabilityZone"));
+    config.tags = vec![Tag::new("team", "a")];
+    let mut op = CreateBucket::new("bkt");
+    op.create_bucket_configuration = Some(config);
+    let text = String::from_utf8(sent(op).body().to_vec()).unwrap();
+    let expected = "<Location><Type>AvailabilityZone</Type><Name>usw2-az1</Name></Location>\
+        <Bucket><DataRedundancy>SingleAvailabilityZone</DataRedundancy><Type>Directory</Type></Bucket>\
+        <Tags><Tag><Key>team</Key><Value>a</Value></Tag></Tags>";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]
@@ -254,6 +379,35 @@ fn lists_are_read() {
     assert_eq!(bucket.tag_set, object.tag_set);
     let location = answered(GetBucketLocation::new("bkt"), body("<LocationConstraint/>"));
     assert_eq!(location.location_constraint, "");
+}
+
+/// Empty elements and headers mean to some stores what is left out by others.
+#[test]
+fn what_is_empty_is_not_there() {
+    let text = "<R><MaxParts/><NextPartNumberMarker></NextPartNumberMarker><IsTruncated>false</IsTruncated>\
+                <Part><PartNumber>1</PartNumber><LastModified> </LastModified><Size>5</Size></Part></R>";
+    let parts = answered(ListParts::new("bkt", "k", "u"), body(text));
+    assert_eq!((parts.max_parts, parts.next_part_number_marker), (None, None));
+    assert_eq!(parts.parts[0].last_modified, None);
+    let head = answered(HeadObject::new("bkt", "k"), ok().with("x-amz-mp-parts-count", ""));
+    assert_eq!(head.parts_count, None);
+}
+
+#[test]
+fn what_must_be_there_is_missed() {
+    for part in ["<PartNumber/>", "<PartNumber>x</PartNumber>", "<PartNumber>-1</PartNumber>", ""] {
+        let text = format!("<R><Part>{part}<Size>5</Size></Part></R>");
+        let run = drive(Call::new(session(), ListParts::new("bkt", "k", "u")), |_| body(&text));
+        assert_eq!(run.error().kind(), ErrorKind::MalformedResponse, "{part:?}");
+    }
+}
+
+#[test]
+fn a_list_without_end_is_cut_off() {
+    let text = format!("<R>{}</R>", "<Deleted/>".repeat(100_001));
+    let (head, ()) = http::Response::new(()).into_parts();
+    let error = DeleteObjects::new("bkt", Delete::keys(["a"])).response(&head, text.as_bytes()).unwrap_err();
+    assert!(error.message().contains("more than 100000 entries"), "{error}");
 }
 
 #[test]

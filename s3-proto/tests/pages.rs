@@ -99,6 +99,18 @@ fn the_first_version_of_the_list_goes_on_after_its_last_key() {
     assert!(run.sent[1].target().contains("marker=b%2Bc"), "{}", run.sent[1].target());
 }
 
+/// Only S3 promises a `NextMarker` where there is a delimiter.
+#[test]
+fn the_first_version_of_the_list_goes_on_after_its_last_group() {
+    let groups = "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes><IsTruncated>true</IsTruncated>";
+    let cut = page("ListBucketResult", &(keys(&["a", "b"]) + groups));
+    let last = page("ListBucketResult", &keys(&["d"]));
+    let mut op = ListObjects::new("bkt");
+    op.delimiter = Some("/".into());
+    let run = drive(Pages::new(session(), op), in_turn(vec![cut, last]));
+    assert!(run.sent[1].target().contains("marker=c%2F"), "{}", run.sent[1].target());
+}
+
 #[test]
 fn versions_go_on_after_key_and_version() {
     let version =

@@ -6,8 +6,12 @@ mod support;
 
 use std::time::Duration;
 
+use sha2::Digest as _;
+
 use s3_proto::call::PresignCall;
-use s3_proto::ops::{DeleteObject, GetObject, ListObjectsV2, Operation, PutObject, UploadPart};
+use s3_proto::ops::{
+    Delete, DeleteObject, DeleteObjects, GetObject, ListObjectsV2, Operation, PutObject, UploadPart,
+};
 use s3_proto::sign::Presigned;
 use s3_proto::{Config, Error, ErrorKind, Payload, PayloadSigning, Session, Timestamp};
 use support::*;
@@ -68,6 +72,17 @@ fn headers_that_were_set_are_signed_and_handed_out() {
     assert!(presigned.uri.to_string().contains("X-Amz-SignedHeaders=content-type%3Bhost"));
 }
 
+/// A DeleteObjects by URL needs its list, a PUT its method; only the data of an upload is left open.
+#[test]
+fn whoever_uses_a_url_is_told_method_and_document() {
+    let delete = presign(aws(), &DeleteObjects::new("bkt", Delete::keys(["a"])), HOUR).unwrap();
+    assert_eq!(delete.method, http::Method::POST);
+    assert_eq!(delete.headers["content-md5"], s3_proto::checksum::content_md5(&delete.body).as_str());
+    assert!(delete.body.starts_with(b"<?xml"));
+    let put = presign(aws(), &PutObject::new("bkt", "k", Payload::Bytes("data".into())), HOUR).unwrap();
+    assert_eq!((put.method, put.body.len()), (http::Method::PUT, 0));
+}
+
 #[test]
 fn the_session_token_is_part_of_it() {
     let keys = credentials().with_session_token("to/ken+".to_owned());
@@ -115,7 +130,12 @@ fn data_in_memory_can_be_made_part_of_it() {
         config.payload_signing = signing;
         presign(config, &PutObject::new("bkt", "k", bytes::Bytes::from_static(b"this and no other")), HOUR)
             .unwrap()
-            .signature
     };
-    assert_ne!(put(PayloadSigning::Always).as_str(), put(PayloadSigning::Auto).as_str());
+    let hash = s3_proto::encode::hex(&sha2::Sha256::digest(b"this and no other"));
+    let (fixed, open) = (put(PayloadSigning::Always), put(PayloadSigning::Auto));
+    assert_ne!(fixed.signature.as_str(), open.signature.as_str());
+    // The service computes the signature with what this header says.
+    assert_eq!(fixed.headers["x-amz-content-sha256"], hash.as_str());
+    assert!(fixed.uri.to_string().contains("X-Amz-SignedHeaders=host%3Bx-amz-content-sha256&"));
+    assert!(!open.headers.contains_key("x-amz-content-sha256"));
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use http::StatusCode;
 
 use super::{Error, ErrorKind, Phase};
+use crate::validate::MAX_KEY_BYTES;
 
 /// Codes that have a kind of their own. Source: "List of error codes" in the Amazon S3 API reference; the
 /// codes of compatible stores stand beside the one that they mean.
@@ -106,7 +107,7 @@ pub(crate) fn kind_of_status(status: StatusCode) -> ErrorKind {
 
 /// The first part of `Display`: what happened to what.
 pub(super) fn sentence(e: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let bucket = e.bucket().unwrap_or("?");
+    let bucket = Shown(e.bucket().unwrap_or("?"));
     let what = Subject(e);
     match e.kind() {
         ErrorKind::NoSuchBucket => write!(f, "Bucket '{bucket}' not found"),
@@ -146,8 +147,19 @@ pub(super) fn suggestion(e: &Error) -> Option<Cow<'static, str>> {
         ErrorKind::SignatureDoesNotMatch => {
             "Check the secret access key and the local clock, and that no proxy changes the request"
         }
+        ErrorKind::NoSuchBucket => "Check its name and the endpoint, or create it first",
+        ErrorKind::NoSuchUpload => "It was completed or aborted, perhaps by another: start a new one",
+        ErrorKind::AccessDenied => {
+            return Some(match e.operation() {
+                Some(operation) => {
+                    format!("Check that these credentials are allowed to do {operation} here").into()
+                }
+                None => "Check that these credentials are allowed to do this".into(),
+            });
+        }
         ErrorKind::InvalidAccessKeyId => "Check the access key id, and that it belongs to this endpoint",
         ErrorKind::ExpiredToken => "Get new temporary credentials",
+        ErrorKind::InvalidToken => "Check the session token: it belongs to one access key only",
         ErrorKind::RequestTimeTooSkewed => "Set the local clock: it differs from the service's by too much",
         ErrorKind::NoCredentials => {
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, add a profile to ~/.aws/credentials, or give \
@@ -157,10 +169,23 @@ pub(super) fn suggestion(e: &Error) -> Option<Cow<'static, str>> {
             "Set both the access key id and the secret access key, or neither"
         }
         ErrorKind::BucketAlreadyExists => "Bucket names are shared by all users of a service: choose another",
+        ErrorKind::BucketAlreadyOwnedByYou => "It can be used as it is",
         ErrorKind::BucketNotEmpty => "Delete its objects, versions and delete markers first",
         ErrorKind::EntityTooLarge => "Objects over 5 GiB need a multipart upload",
         ErrorKind::EntityTooSmall => "Every part but the last must be at least 5 MiB",
+        ErrorKind::InvalidRange => "Ask for the size of the object first, with HeadObject",
         ErrorKind::InvalidObjectState => "Restore the object from its archive class first",
+        ErrorKind::PreconditionFailed => "Look at what is there now before you write or read it again",
+        ErrorKind::SlowDown => "Send fewer requests at once, or spread the keys over more prefixes",
+        ErrorKind::TruncatedBody => "Read the rest, or all of it again",
+        ErrorKind::ChecksumMismatch | ErrorKind::BadDigest => {
+            "Try again; if it stays, something on the way changes the data"
+        }
+        // What was understood as HTTP may be an object of the user's that is not of the shape asked for.
+        ErrorKind::MalformedResponse if e.phase() != Some(Phase::Parse) => {
+            "Check that the endpoint is an S3 service"
+        }
+        ErrorKind::Connect => "Check the endpoint, and that it can be reached from here",
         ErrorKind::Dns => "Check the endpoint and region, and that bucket names with dots use path style",
         ErrorKind::Tls => {
             "Check the endpoint's certificate and name, or add the root certificate that signed it"
@@ -170,6 +195,10 @@ pub(super) fn suggestion(e: &Error) -> Option<Cow<'static, str>> {
         }
         ErrorKind::Timeout if e.phase() == Some(Phase::Connect) => {
             "Check that the endpoint can be reached from here, or raise the connect time-out"
+        }
+        ErrorKind::Timeout if e.status().is_none() => "Raise this time-out if that is how slow it is",
+        ErrorKind::WrongRegion if e.code() == Some("IllegalLocationConstraintException") => {
+            "Name the region in `create_bucket_configuration`, and use the endpoint of that region"
         }
         ErrorKind::WrongRegion => {
             return Some(match e.region() {
@@ -182,14 +211,25 @@ pub(super) fn suggestion(e: &Error) -> Option<Cow<'static, str>> {
     Some(text.into())
 }
 
+/// A name in a sentence: without control characters, and no longer than a key can be.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = self.0.char_indices().nth(MAX_KEY_BYTES).map(|(at, _)| at);
+        write!(f, "{}", self.0[..cut.unwrap_or(self.0.len())].escape_debug())?;
+        if cut.is_some() { f.write_str("...") } else { Ok(()) }
+    }
+}
+
 /// `Object 'k'`, `Bucket 'b'`, or the operation.
 struct Subject<'a>(&'a Error);
 
 impl fmt::Display for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.key(), self.0.bucket(), self.0.operation()) {
-            (Some(key), ..) => write!(f, "Object '{}'", key.escape_debug()),
-            (None, Some(bucket), _) => write!(f, "Bucket '{bucket}'"),
+            (Some(key), ..) => write!(f, "Object '{}'", Shown(key)),
+            (None, Some(bucket), _) => write!(f, "Bucket '{}'", Shown(bucket)),
             (None, None, Some(operation)) => f.write_str(operation),
             (None, None, None) => f.write_str("the request"),
         }
@@ -202,7 +242,7 @@ struct In<'a>(&'a Error);
 impl fmt::Display for In<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.key(), self.0.bucket()) {
-            (Some(_), Some(bucket)) => write!(f, " in bucket '{bucket}'"),
+            (Some(_), Some(bucket)) => write!(f, " in bucket '{}'", Shown(bucket)),
             _ => Ok(()),
         }
     }
@@ -216,8 +256,8 @@ impl fmt::Display for Doing<'_> {
         let e = self.0;
         f.write_str(e.operation().unwrap_or("The request"))?;
         match (e.key(), e.bucket()) {
-            (Some(key), _) => write!(f, " of '{}'{}", key.escape_debug(), In(e)),
-            (None, Some(bucket)) => write!(f, " on bucket '{bucket}'"),
+            (Some(key), _) => write!(f, " of '{}'{}", Shown(key), In(e)),
+            (None, Some(bucket)) => write!(f, " on bucket '{}'", Shown(bucket)),
             (None, None) => Ok(()),
         }
     }

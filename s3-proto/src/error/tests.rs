@@ -36,7 +36,8 @@ fn a_time_out_says_in_which_phase() {
         .with_target("HeadBucket", Some("b"), None);
     assert_eq!(
         e.to_string(),
-        "HeadBucket on bucket 'b' timed out while waiting for the answer: no answer within 30 s"
+        "HeadBucket on bucket 'b' timed out while waiting for the answer: no answer within 30 s. \
+         Raise this time-out if that is how slow it is"
     );
     assert!(e.is_retryable());
 }
@@ -77,6 +78,81 @@ fn tls_is_retried_only_when_the_handshake_broke_off() {
 fn an_error_is_one_pointer() {
     assert_eq!(size_of::<Error>(), size_of::<usize>());
     assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+}
+
+/// As it comes from the service: kind, sentence, advice, and whether another try may help.
+#[test]
+fn each_answer_of_the_service_is_said_for_a_person() {
+    use ErrorKind as K;
+    type Row = (u16, &'static str, K, &'static str, Option<&'static str>, bool);
+    let object = "'path/file' in bucket 'xyz'";
+    let rows: [Row; 14] = [
+        (404, "NoSuchBucket", K::NoSuchBucket, "Bucket 'xyz' not found (", Some("create it"), false),
+        (404, "NoSuchKey", K::NoSuchKey, "Object 'path/file' not found in bucket 'xyz' (", None, false),
+        (403, "AccessDenied", K::AccessDenied, "denied: said", Some("allowed to do GetObject"), false),
+        (403, "InvalidAccessKeyId", K::InvalidAccessKeyId, object, Some("access key id"), false),
+        (403, "SignatureDoesNotMatch", K::SignatureDoesNotMatch, object, Some("clock"), false),
+        (409, "BucketAlreadyExists", K::BucketAlreadyExists, "somebody else's", Some("another"), false),
+        (409, "BucketAlreadyOwnedByYou", K::BucketAlreadyOwnedByYou, "is yours", Some("used"), false),
+        (409, "BucketNotEmpty", K::BucketNotEmpty, "is not empty", Some("delete markers"), false),
+        (400, "EntityTooLarge", K::EntityTooLarge, object, Some("multipart"), false),
+        (503, "SlowDown", K::SlowDown, "slow down", Some("fewer requests"), true),
+        (412, "PreconditionFailed", K::PreconditionFailed, "did not hold", Some("now"), false),
+        (403, "RequestTimeTooSkewed", K::RequestTimeTooSkewed, object, Some("local clock"), false),
+        (400, "ExpiredToken", K::ExpiredToken, object, Some("new temporary"), false),
+        (400, "IllegalLocationConstraintException", K::WrongRegion, object, Some("endpoint of"), false),
+    ];
+    for (status, code, kind, sentence, advice, retryable) in rows {
+        let body = format!(
+            "<Error><Code>{code}</Code><Message>said</Message><RequestId>R1</RequestId><Region>r</Region></Error>"
+        );
+        let (head, ()) = http::Response::builder().status(status).body(()).unwrap().into_parts();
+        let e = crate::error_answer::read(&head, body.as_bytes()).with_target(
+            "GetObject",
+            Some("xyz"),
+            Some("path/file"),
+        );
+        let text = e.to_string();
+        assert_eq!((e.kind(), e.status().map(|s| s.as_u16())), (kind, Some(status)), "{code}");
+        assert!(text.contains(sentence) && text.contains(&format!("({code}, request R1)")), "{text}");
+        let suggestion = e.suggestion().map(Cow::into_owned);
+        assert_eq!(suggestion.is_some(), advice.is_some(), "{code}: {suggestion:?}");
+        assert!(advice.is_none_or(|advice| suggestion.unwrap().contains(advice)), "{text}");
+        assert_eq!(e.is_retryable(), retryable, "{code}");
+    }
+}
+
+/// As a driver reports it.
+#[test]
+fn each_failure_below_http_is_said_for_a_person() {
+    use TransportErrorKind as T;
+    let rows = [
+        (T::DnsNotFound, Phase::Connect, ErrorKind::Dns, "endpoint and region", false),
+        (T::DnsTemporary, Phase::Connect, ErrorKind::Dns, "endpoint and region", true),
+        (T::TlsRejected, Phase::Connect, ErrorKind::Tls, "certificate", false),
+        (T::TlsBroken, Phase::Connect, ErrorKind::Tls, "certificate", true),
+        (T::Refused, Phase::Connect, ErrorKind::Connect, "can be reached", true),
+        (T::Closed, Phase::Wait, ErrorKind::Connect, "can be reached", true),
+        (T::Timeout, Phase::Connect, ErrorKind::Timeout, "connect time-out", true),
+        (T::Timeout, Phase::Body, ErrorKind::Timeout, "time-out", true),
+        (T::PoolExhausted, Phase::Connect, ErrorKind::PoolExhausted, "connections per host", true),
+        (T::Closed, Phase::Body, ErrorKind::TruncatedBody, "again", true),
+    ];
+    for (transport, phase, kind, advice, retryable) in rows {
+        let cause = std::io::Error::other("below");
+        let e = TransportError::new(transport, "what happened").with_source(cause).into_error(phase);
+        assert_eq!((e.kind(), e.phase(), e.is_retryable()), (kind, Some(phase), retryable), "{transport:?}");
+        assert!(e.to_string().contains("what happened"), "{e}");
+        assert!(e.suggestion().unwrap().contains(advice), "{e}");
+        assert_eq!(std::error::Error::source(&e).unwrap().to_string(), "below");
+    }
+}
+
+#[test]
+fn names_are_neither_endless_nor_commands_to_a_terminal() {
+    let e = Error::invalid_input("no").with_target("PutObject", Some("a\u{1b}[2J"), Some(&"k".repeat(9_999)));
+    let text = e.to_string();
+    assert!(text.contains("'a\\u{1b}[2J'") && text.contains("kkk...'") && text.len() < 1_200, "{text}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Draft {
         self
     }
 
-    /// A query parameter; its value is percent-encoded here.
+    /// A query parameter; name and value are percent-encoded here.
     pub fn query(mut self, name: &str, value: &str) -> Self {
         self.add_query(name, value);
         self
@@ -105,7 +105,7 @@ impl Draft {
 
     pub(crate) fn add_query(&mut self, name: &str, value: &str) {
         self.separate();
-        self.query.push_str(name);
+        uri_encode_into(name, &mut self.query);
         self.query.push('=');
         uri_encode_into(value, &mut self.query);
     }
@@ -121,6 +121,12 @@ impl Draft {
         if !self.query.is_empty() {
             self.query.push('&');
         }
+    }
+
+    /// Takes the algorithm from the header that announces it: S3 refuses that header without a checksum.
+    pub(crate) fn choose_checksum(&mut self) {
+        let announced = self.headers.get("x-amz-sdk-checksum-algorithm").and_then(|v| v.to_str().ok());
+        self.checksum = announced.map(ChecksumAlgorithm::from);
     }
 
     pub(crate) fn add_text<T: Text>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {

@@ -258,7 +258,11 @@ impl<T: Text> FromHeaders for Option<T> {
         let Some(value) = headers.get(name) else { return Ok(None) };
         // Bytes over 127 are Latin-1 by the letter of HTTP, but stores send UTF-8.
         let text = String::from_utf8_lossy(value.as_bytes());
-        T::parse(&text).map(Some).ok_or_else(|| malformed(format!("header '{name}' is not what S3 sends")))
+        match T::parse(&text) {
+            None if text.trim().is_empty() => Ok(None),
+            None => Err(malformed(format!("header '{name}' is not what S3 sends"))),
+            value => Ok(value),
+        }
     }
 }
 
@@ -336,6 +340,11 @@ pub trait Element: Sized {
     /// Reads the element that was just entered, to its end.
     #[doc(hidden)]
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error>;
+    /// As [`read`](Self::read), but some stores send an empty element for what there is not.
+    #[doc(hidden)]
+    fn read_optional(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
+        Self::read(reader).map(Some)
+    }
     /// Writes it under this name.
     #[doc(hidden)]
     fn write(&self, name: &str, writer: &mut Writer);
@@ -343,8 +352,16 @@ pub trait Element: Sized {
 
 impl<T: Text> Element for T {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Self::read_optional(reader)?
+            .ok_or_else(|| malformed(format!("an element in {} is empty", reader.path())))
+    }
+    fn read_optional(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
         let text = reader.text()?;
-        T::parse(&text).ok_or_else(|| malformed(format!("{} is not what S3 sends", reader.path())))
+        match T::parse(&text) {
+            None if text.trim().is_empty() => Ok(None),
+            None => Err(malformed(format!("a value in {} is not what S3 sends", reader.path()))),
+            value => Ok(value),
+        }
     }
     fn write(&self, name: &str, writer: &mut Writer) {
         writer.element(name, &self.text());
@@ -413,7 +430,11 @@ impl<T: Element> Slot for Option<T> {
         found: &str,
         reader: &mut Reader<'_>,
     ) -> Result<bool, Error> {
-        T::take(partial, wanted, found, reader)
+        if found != wanted {
+            return Ok(false);
+        }
+        *partial = T::read_optional(reader)?;
+        Ok(true)
     }
     fn finish(partial: Self, _: &'static str) -> Result<Self, Error> {
         Ok(partial)
@@ -423,6 +444,18 @@ impl<T: Element> Slot for Option<T> {
             value.write(name, writer);
         }
     }
+}
+
+/// The most entries of a list in one answer. S3 sends 1,000, and up to 10,000 buckets; some stores can be set to
+/// send more.
+const MAX_ENTRIES: usize = 100_000;
+
+fn add_entry<T: Element>(list: &mut Vec<T>, reader: &mut Reader<'_>) -> Result<(), Error> {
+    if list.len() >= MAX_ENTRIES {
+        return Err(malformed(format!("a list in {} has more than {MAX_ENTRIES} entries", reader.path())));
+    }
+    list.push(T::read(reader)?);
+    Ok(())
 }
 
 /// One element an entry, without one around them: what S3's model calls a flattened list. A wire name of
@@ -436,10 +469,10 @@ impl<T: Element> Slot for Vec<T> {
         reader: &mut Reader<'_>,
     ) -> Result<bool, Error> {
         match wanted.split_once('/') {
-            None if found == wanted => partial.push(T::read(reader)?),
+            None if found == wanted => add_entry(partial, reader)?,
             Some((outer, inner)) if found == outer => {
                 while let Some(name) = reader.child()? {
-                    if name == inner { partial.push(T::read(reader)?) } else { reader.skip()? }
+                    if name == inner { add_entry(partial, reader)? } else { reader.skip()? }
                 }
             }
             _ => return Ok(false),

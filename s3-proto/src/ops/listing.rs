@@ -268,7 +268,10 @@ impl Paginated for ListObjects {
         if page.is_truncated != Some(true) {
             return None;
         }
-        let marker = page.next_marker.clone().or_else(|| page.contents.last().map(|o| o.key.clone()))?;
+        // S3 sends `NextMarker` only with a delimiter, and some stores never: then it is the last entry.
+        let last_key = page.contents.last().map(|o| o.key.as_str());
+        let last_prefix = page.common_prefixes.last().map(|p| p.prefix.as_str());
+        let marker = page.next_marker.clone().or_else(|| last_key.max(last_prefix).map(str::to_owned))?;
         Some(Self { marker: Some(marker), ..self.clone() })
     }
 

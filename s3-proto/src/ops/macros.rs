@@ -219,6 +219,7 @@ macro_rules! operation {
                 $($(self.$q.to_query($qn, &mut draft);)*)?
                 $($($(self.$rh.to_headers($rhn, &mut draft)?;)*)?)?
                 $($(self.$h.to_headers($hn, &mut draft)?;)*)?
+                draft.choose_checksum();
                 $(ToHeaders::to_headers(&self.$metadata, $prefix, &mut draft)?;)?
                 $(draft.payload = self.$p.clone();)?
                 $(draft.add_xml($crate::ops::field::document($xn, &self.$x))?;)?

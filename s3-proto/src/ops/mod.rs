@@ -1,9 +1,11 @@
 //! The operations of S3, each as plain data.
 //!
 //! An operation is declared once, with `operation!`: its method, where each member travels, and what comes
-//! back. Building the request, reading the answer, the setters of the fluent form, presigning and the
-//! description that can be read at run time all follow from that. A new operation is a declaration in the
-//! file of its family and a constructor in `client.rs` beside it.
+//! back. Building the request, reading the answer, the constructor and setters of the fluent form, presigning
+//! and the description that can be read at run time all follow from that.
+//!
+//! A new operation is a declaration in the file of its family, and its name in the list at the end of that file.
+//! What it has in common with others (enumerations, XML structures) is in `types.rs`.
 
 #[macro_use]
 mod macros;

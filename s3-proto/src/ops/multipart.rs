@@ -2,6 +2,7 @@
 
 use super::field::IsoTimestamp;
 use super::listing::{decode, url_encode_keys};
+use super::object::check_tag_query;
 #[allow(clippy::wildcard_imports)]
 use super::types::*;
 use super::{Description, Draft};
@@ -78,6 +79,7 @@ operation! {
         checksum_type: Option<ChecksumType> = "x-amz-checksum-type",
     }
     metadata metadata = "x-amz-meta-";
+    prepare prepare_upload;
     output CreateMultipartUploadOutput {
         header {
             /// When a lifecycle rule will abort the upload.
@@ -459,12 +461,15 @@ pub(super) fn multipart_operations(all: &mut Vec<Description>) {
     ]);
 }
 
+fn prepare_upload(op: &CreateMultipartUpload, _: &mut Draft) -> Result<(), Error> {
+    check_tag_query(op.tagging.as_deref())
+}
+
 fn prepare_part(op: &UploadPart, draft: &mut Draft) -> Result<(), Error> {
     check_part_number(op.part_number)?;
     // The minimum of 5 MiB cannot be checked here: the last part may be smaller.
     check_put_size(draft.payload.len())?;
     draft.is_data = true;
-    draft.checksum.clone_from(&op.checksum_algorithm);
     Ok(())
 }
 

@@ -6,7 +6,9 @@ use super::types::*;
 use super::{Description, Draft};
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::etag::ETag;
-use crate::validate::{TagTarget, check_delete_count, check_key, check_put_size, check_tags};
+use crate::validate::{
+    TagTarget, check_delete_count, check_key, check_part_number, check_put_size, check_tags,
+};
 use crate::{Error, Timestamp};
 
 operation! {
@@ -159,6 +161,7 @@ operation! {
         checksum_mode: Option<ChecksumMode> = "x-amz-checksum-mode",
     }
     prepare prepare_get;
+    finish finish_get;
     output GetObjectOutput {
         header {
             /// Whether this is a delete marker.
@@ -279,6 +282,8 @@ operation! {
         /// Whether the service is to send its checksum.
         checksum_mode: Option<ChecksumMode> = "x-amz-checksum-mode",
     }
+    prepare prepare_head;
+    finish finish_head;
     output HeadObjectOutput {
         header {
             /// Whether this is a delete marker.
@@ -518,7 +523,7 @@ operation! {
         expected_source_bucket_owner: Option<String> = "x-amz-source-expected-bucket-owner",
     }
     metadata metadata = "x-amz-meta-";
-    prepare prepare_slow;
+    prepare prepare_copy;
     output CopyObjectOutput {
         header {
             /// Which lifecycle rule expires the object, and when.
@@ -574,6 +579,7 @@ operation! {
         /// Fail with `AccessDenied` unless this account owns the bucket.
         expected_bucket_owner: Option<String> = "x-amz-expected-bucket-owner",
     }
+    prepare prepare_attributes;
     output GetObjectAttributesOutput {
         header {
             /// Whether this is a delete marker.
@@ -614,17 +620,15 @@ pub(super) fn object_operations(all: &mut Vec<Description>) {
 
 fn prepare_put(op: &PutObject, draft: &mut Draft) -> Result<(), Error> {
     check_put_size(draft.payload.len())?;
-    if let Some(tags) = &op.tagging {
-        check_tag_query(tags)?;
-    }
+    check_tag_query(op.tagging.as_deref())?;
     draft.is_data = true;
-    draft.checksum.clone_from(&op.checksum_algorithm);
     Ok(())
 }
 
 /// A tag set in the form of a URL query, as `x-amz-tagging` has it.
-fn check_tag_query(tags: &str) -> Result<(), Error> {
+pub(super) fn check_tag_query(tags: Option<&str>) -> Result<(), Error> {
     let decoded: Vec<(String, String)> = tags
+        .unwrap_or_default()
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
@@ -637,21 +641,62 @@ fn check_tag_query(tags: &str) -> Result<(), Error> {
 
 /// Asks for the service's checksum, which is verified as the body is read. A range has none of its own:
 /// some stores send that of the whole object with it, so it is not asked for there.
-#[allow(clippy::unnecessary_wraps)]
 fn prepare_get(op: &GetObject, draft: &mut Draft) -> Result<(), Error> {
     if op.checksum_mode.is_none() && op.range.is_none() {
         draft.wants_checksum = true;
     }
+    op.part_number.map_or(Ok(()), check_part_number)
+}
+
+fn prepare_head(op: &HeadObject, _: &mut Draft) -> Result<(), Error> {
+    op.part_number.map_or(Ok(()), check_part_number)
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn finish_get(_: &GetObject, output: &mut GetObjectOutput) -> Result<(), Error> {
+    output.content_encoding = without_transfer_coding(output.content_encoding.take());
     Ok(())
 }
 
 #[allow(clippy::unnecessary_wraps)]
-fn prepare_slow(_: &CopyObject, draft: &mut Draft) -> Result<(), Error> {
+fn finish_head(_: &HeadObject, output: &mut HeadObjectOutput) -> Result<(), Error> {
+    output.content_encoding = without_transfer_coding(output.content_encoding.take());
+    Ok(())
+}
+
+/// `aws-chunked` is how an upload travels and no property of the object, but some stores keep it.
+fn without_transfer_coding(encoding: Option<String>) -> Option<String> {
+    let encoding = encoding?;
+    if !encoding.contains("aws-chunked") {
+        return Some(encoding);
+    }
+    let own: Vec<_> = encoding.split(',').map(str::trim).filter(|coding| *coding != "aws-chunked").collect();
+    (!own.is_empty()).then(|| own.join(","))
+}
+
+fn prepare_copy(op: &CopyObject, draft: &mut Draft) -> Result<(), Error> {
     draft.slow = true;
+    check_tag_query(op.tagging.as_deref())
+}
+
+fn prepare_attributes(op: &GetObjectAttributes, _: &mut Draft) -> Result<(), Error> {
+    if op.object_attributes.is_empty() {
+        return Err(Error::invalid_input("no attribute was asked for: name at least one"));
+    }
     Ok(())
 }
 
 fn prepare_delete_objects(op: &DeleteObjects, _: &mut Draft) -> Result<(), Error> {
     check_delete_count(op.delete.objects.len())?;
-    op.delete.objects.iter().try_for_each(|object| check_key(&object.key).map(drop))
+    for object in &op.delete.objects {
+        check_key(&object.key)?;
+        if object.version_id.as_deref() == Some("") {
+            let message = format!(
+                "the version of '{}' to delete is empty, which some stores take for the current one",
+                object.key.escape_debug()
+            );
+            return Err(Error::invalid_input(message));
+        }
+    }
+    Ok(())
 }

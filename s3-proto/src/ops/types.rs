@@ -1,15 +1,15 @@
 //! What operations share: enumerations, and structures that travel as XML.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use super::describe::Place;
 use super::draft::Draft;
-use super::field::{MembersRef, Text, ToHeaders};
+use super::field::{MembersRef, ToHeaders};
 use crate::checksum::{Checksum, ChecksumAlgorithm, content_md5};
 use crate::encode::{base64, uri_encode_path_into};
 use crate::etag::ETag;
 use crate::secret::Secret;
+use crate::validate::{BucketRule, check_bucket, check_key, check_part_size};
 use crate::{Error, Timestamp};
 
 string_enum! {
@@ -754,10 +754,31 @@ impl From<Vec<Tag>> for Tagging {
     }
 }
 
+impl LocationInfo {
+    /// A place of this kind and name, such as `usw2-az1`.
+    pub fn new(kind: impl Into<LocationType>, name: impl Into<String>) -> Self {
+        Self { kind: Some(kind.into()), name: Some(name.into()) }
+    }
+}
+
+impl BucketInfo {
+    /// A directory bucket whose data is spread like this.
+    pub fn directory(data_redundancy: impl Into<DataRedundancy>) -> Self {
+        Self { data_redundancy: Some(data_redundancy.into()), kind: Some(BucketType::Directory) }
+    }
+}
+
+/// In the region that the service takes for one without a name, `us-east-1`.
+impl Default for CreateBucketConfiguration {
+    fn default() -> Self {
+        Self { location_constraint: None, location: None, bucket: None, tags: Vec::new() }
+    }
+}
+
 impl CreateBucketConfiguration {
     /// In this region.
     pub fn region(name: impl Into<String>) -> Self {
-        Self { location_constraint: Some(name.into()), location: None, bucket: None, tags: Vec::new() }
+        Self { location_constraint: Some(name.into()), ..Self::default() }
     }
 }
 
@@ -807,6 +828,12 @@ impl From<std::ops::RangeFrom<u64>> for ByteRange {
     }
 }
 
+impl From<std::ops::RangeToInclusive<u64>> for ByteRange {
+    fn from(range: std::ops::RangeToInclusive<u64>) -> Self {
+        Self::Inclusive(0, range.end)
+    }
+}
+
 impl From<std::ops::RangeTo<u64>> for ByteRange {
     fn from(range: std::ops::RangeTo<u64>) -> Self {
         Self::from(0..range.end)
@@ -831,38 +858,51 @@ impl ToHeaders for Option<ByteRange> {
             Some(ByteRange::Nothing | ByteRange::Last(0)) => {
                 Err(Error::invalid_input("the range is empty: ask for one byte at least, or use HeadObject"))
             }
+            // A server takes it for no range at all, and sends the whole object.
+            Some(ByteRange::Inclusive(first, last)) if first > last => Err(Error::invalid_input(format!(
+                "the range from byte {first} ends before it, at byte {last}"
+            ))),
             Some(range) => draft.add_text(name, &range.to_string()),
         }
     }
 }
 
-/// Which bytes of the source a part copies, first and last included.
+/// Which bytes of the source a part copies: up to 5 GiB. Both ends must be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CopySourceRange(u64, u64);
+pub struct CopySourceRange {
+    first: u64,
+    /// The byte after the last one.
+    end: u64,
+}
 
 impl From<std::ops::RangeInclusive<u64>> for CopySourceRange {
     fn from(range: std::ops::RangeInclusive<u64>) -> Self {
-        Self(*range.start(), *range.end())
+        Self { first: *range.start(), end: range.end().saturating_add(1) }
     }
 }
 
 impl From<std::ops::Range<u64>> for CopySourceRange {
     fn from(range: std::ops::Range<u64>) -> Self {
-        Self(range.start, range.end.saturating_sub(1))
+        Self { first: range.start, end: range.end }
     }
 }
 
-impl Text for CopySourceRange {
-    fn text(&self) -> Cow<'_, str> {
-        Cow::Owned(format!("bytes={}-{}", self.0, self.1))
-    }
-    fn parse(text: &str) -> Option<Self> {
-        let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-        Some(Self(first.parse().ok()?, last.parse().ok()?))
+impl ToHeaders for Option<CopySourceRange> {
+    fn to_headers(&self, name: &'static str, draft: &mut Draft) -> Result<(), Error> {
+        let Some(CopySourceRange { first, end }) = *self else { return Ok(()) };
+        if first >= end {
+            let message =
+                format!("the range to copy is empty: it ends before byte {end} and begins at {first}");
+            return Err(Error::invalid_input(message));
+        }
+        check_part_size(end - first, true)?;
+        draft.add_text(name, &format!("bytes={first}-{}", end - 1))
     }
 }
 
 /// Where a copy comes from: bucket, key, and version if it is not the current one (`x-amz-copy-source`).
+///
+/// The bucket can be the ARN or the alias of an access point.
 ///
 /// ```
 /// use s3_proto::ops::CopySource;
@@ -900,7 +940,8 @@ impl fmt::Display for CopySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut path = String::new();
         uri_encode_path_into(&self.bucket, &mut path);
-        path.push('/');
+        // The ARN of an object at an access point ("CopyObject" in the API reference).
+        path.push_str(if self.bucket.starts_with("arn:") { "/object/" } else { "/" });
         uri_encode_path_into(&self.key, &mut path);
         f.write_str(&path)?;
         match &self.version_id {
@@ -910,12 +951,17 @@ impl fmt::Display for CopySource {
     }
 }
 
-impl Text for CopySource {
-    fn text(&self) -> Cow<'_, str> {
-        Cow::Owned(self.to_string())
-    }
-    fn parse(_: &str) -> Option<Self> {
-        None
+impl ToHeaders for CopySource {
+    fn to_headers(&self, name: &'static str, draft: &mut Draft) -> Result<(), Error> {
+        let in_source = |e: Error| Error::invalid_input(format!("the source of the copy: {}", e.message()));
+        // The source may be a bucket that another store, or an older rule, allowed.
+        let rule = if self.bucket.starts_with("arn:") { BucketRule::Existing } else { BucketRule::Relaxed };
+        check_bucket(&self.bucket, rule).map_err(in_source)?;
+        check_key(&self.key).map_err(in_source)?;
+        if self.version_id.as_deref() == Some("") {
+            return Err(Error::invalid_input("the version to copy is empty"));
+        }
+        draft.add_text(name, &self.to_string())
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
 use http::header::{AUTHORIZATION, HOST, HeaderMap};
 use http::uri::{PathAndQuery, Uri};
 
@@ -21,11 +23,16 @@ use crate::timestamp::Timestamp;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Presigned {
+    /// The method that it was signed for, such as `PUT`.
+    pub method: Method,
     /// The URL, complete.
     pub uri: Uri,
     /// The headers that were signed and must be sent with exactly these values; `host` is not among them,
     /// since it follows from the URL.
     pub headers: HeaderMap,
+    /// The document that must be sent with it, such as the list of a DeleteObjects; empty for operations without
+    /// one, and for uploads, whose data is up to whoever uses the URL.
+    pub body: Bytes,
     /// When it stops working: after what was asked for, or sooner if the credentials expire first.
     pub expires_at: Timestamp,
     /// From the time of signing until then. Less than what was asked for is worth a warning.
@@ -37,6 +44,7 @@ pub struct Presigned {
 impl fmt::Debug for Presigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Presigned")
+            .field("method", &self.method)
             .field("uri", &format_args!("{}", redact_uri(&self.uri)))
             .field("headers", &redact_headers(&self.headers))
             .field("expires_at", &self.expires_at)
@@ -108,7 +116,8 @@ pub fn presign(
     let uri = with_query(request.uri(), &query)?;
     let mut headers = draft.headers;
     headers.remove(HOST);
-    Ok(Presigned { uri, headers, expires_at, expires_in, signature })
+    let method = request.method().clone();
+    Ok(Presigned { method, uri, headers, body: Bytes::new(), expires_at, expires_in, signature })
 }
 
 /// What [`presign`] would sign.

@@ -26,5 +26,5 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use reader::{MAX_DEPTH, MAX_NAME, MAX_TEXT, Reader, root_name};
+pub use reader::{MAX_DEPTH, MAX_NAME, MAX_TAG, MAX_TEXT, Reader, root_name};
 pub use writer::Writer;

@@ -17,6 +17,9 @@ pub const MAX_TEXT: usize = 1024 * 1024;
 /// How many bytes the name of an element may have.
 pub const MAX_NAME: usize = 256;
 
+/// How many bytes a start tag may have with its attributes: they are compared with each other.
+pub const MAX_TAG: usize = 8 * 1024;
+
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 const MALFORMED: &str = "malformed XML";
 const TRUNCATED: &str = "truncated XML";
@@ -296,6 +299,9 @@ impl<'a> Reader<'a> {
     }
 
     fn attributes(&mut self, start: &BytesStart<'_>) -> Result<(), Error> {
+        if start.len() > MAX_TAG {
+            return Err(self.fail(MALFORMED, format_args!("expected at most {MAX_TAG} bytes of a tag")));
+        }
         for attribute in start.attributes() {
             match attribute {
                 Ok(attribute) if valid_name(attribute.key.0.as_bytes()) && !attribute.value.contains('<') => {

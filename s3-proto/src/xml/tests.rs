@@ -172,6 +172,12 @@ fn depth_text_and_names_are_bounded() {
         let error = read(format!("<A><K>{long}{more}</K></A>").as_bytes()).unwrap_err();
         assert!(error.message().contains("bytes of text"), "{error}");
     }
+    // A million attributes, each compared with all others, would take for ever.
+    let attributes = |len: usize| format!("<A b='{}'/>", "x".repeat(len - "A b=''".len()));
+    assert!(read(attributes(MAX_TAG).as_bytes()).is_ok());
+    let error = read(attributes(MAX_TAG + 1).as_bytes()).unwrap_err();
+    assert!(error.message().contains("bytes of a tag"), "{error}");
+
     let name = "n".repeat(MAX_NAME);
     assert!(read(format!("<{name}/>").as_bytes()).is_ok());
     let error = read(format!("<A><{name}n/></A>").as_bytes()).unwrap_err();
