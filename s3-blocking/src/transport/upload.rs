@@ -1,0 +1,165 @@
+//! The body of a request on its way out.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use s3_proto::SourceError;
+use s3_proto::sign::BodyEncoder;
+
+use super::wire::Exchange;
+use crate::source::Reader;
+
+/// The body, which ureq reads.
+pub(crate) struct Upload {
+    data: Data,
+    /// Bytes that are still to be handed over, framing included.
+    left: u64,
+    exchange: Arc<Exchange>,
+    error: Option<SourceError>,
+}
+
+enum Data {
+    Bytes(Bytes),
+    Source(Encoded),
+}
+
+struct Encoded {
+    reader: Reader,
+    encoder: BodyEncoder,
+    /// Bytes that are still to be read.
+    left: u64,
+    out: VecDeque<Bytes>,
+}
+
+impl Upload {
+    pub(crate) fn bytes(bytes: Bytes, exchange: Arc<Exchange>) -> Self {
+        Self { left: bytes.len() as u64, data: Data::Bytes(bytes), exchange, error: None }
+    }
+
+    pub(crate) fn source(
+        reader: Reader,
+        encoder: BodyEncoder,
+        exchange: Arc<Exchange>,
+    ) -> Result<Self, SourceError> {
+        let (left, len) = (encoder.encoded_len(), encoder.decoded_len());
+        let mut encoded = Encoded { reader, encoder, left: len, out: VecDeque::new() };
+        if len == 0 {
+            // Nobody may ask for a body of no bytes.
+            encoded.end()?;
+        }
+        Ok(Self { data: Data::Source(encoded), left, exchange, error: None })
+    }
+
+    /// Why the data could not be read, if that is what went wrong.
+    pub(crate) fn take_error(&mut self) -> Option<SourceError> {
+        self.error.take()
+    }
+}
+
+impl Read for Upload {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.exchange.cancel.is_cancelled() {
+            return Err(io::Error::other("the call was cancelled"));
+        }
+        let read = if self.exchange.is_cut() {
+            // The peer takes no more, so what is missing reaches nobody; but ureq asks for its answer only
+            // when it believes that all is sent.
+            usize::try_from(self.left).unwrap_or(buffer.len()).min(buffer.len())
+        } else {
+            let read = match &mut self.data {
+                Data::Bytes(bytes) => Ok(take(bytes, buffer)),
+                Data::Source(encoded) => encoded.read(buffer),
+            };
+            read.map_err(|error| {
+                self.error = Some(error);
+                io::Error::other("reading the data to send failed")
+            })?
+        };
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
+    }
+}
+
+impl Encoded {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        loop {
+            if let Some(front) = self.out.front_mut() {
+                let taken = take(front, buffer);
+                if front.is_empty() {
+                    self.out.pop_front();
+                }
+                return Ok(taken);
+            }
+            if self.left == 0 {
+                return Ok(0);
+            }
+            let Some(chunk) = self.encoder.chunk_len() else { return self.pass(buffer) };
+            let mut chunk = vec![0; at_most(self.left, chunk)];
+            let mut filled = 0;
+            while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                filled += self.read_some(rest)?;
+            }
+            let frame = self.encoder.encode(&chunk).map_err(|error| wrong(&error))?;
+            let pieces = [frame.head, chunk.into(), frame.tail];
+            self.out.extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
+            self.count(filled)?;
+        }
+    }
+
+    /// Bytes that go out as they are need not be copied twice.
+    fn pass(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        let wanted = at_most(self.left, buffer.len());
+        let buffer = buffer.get_mut(..wanted).unwrap_or_default();
+        let read = self.read_some(buffer)?;
+        let piece = buffer.get(..read).unwrap_or_default();
+        // There is no framing, or chunks would have a length.
+        let _ = self.encoder.encode(piece).map_err(|error| wrong(&error))?;
+        self.count(read)?;
+        Ok(read)
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        loop {
+            match self.reader.read(buffer) {
+                // The encoder knows what is missing.
+                Ok(0) => self.end()?,
+                Ok(read) => return Ok(read),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            }
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+
+    fn count(&mut self, read: usize) -> Result<(), SourceError> {
+        self.left = self.left.saturating_sub(read as u64);
+        if self.left == 0 { self.end() } else { Ok(()) }
+    }
+
+    fn end(&mut self) -> Result<(), SourceError> {
+        let end = self.encoder.finish().map_err(|error| wrong(&error))?;
+        if !end.is_empty() {
+            self.out.push_back(end);
+        }
+        Ok(())
+    }
+}
+
+/// Moves what fits from `bytes` to `buffer`.
+fn take(bytes: &mut Bytes, buffer: &mut [u8]) -> usize {
+    let taken = bytes.len().min(buffer.len());
+    if let Some(target) = buffer.get_mut(..taken) {
+        bytes.copy_to_slice(target);
+    }
+    taken
+}
+
+fn at_most(left: u64, most: usize) -> usize {
+    usize::try_from(left).unwrap_or(most).min(most)
+}
+
+fn wrong(error: &s3_proto::Error) -> SourceError {
+    SourceError::new(io::Error::new(io::ErrorKind::InvalidData, error.message().to_owned()))
+}
