@@ -73,9 +73,7 @@ impl Client {
             // Nothing in it panics.
             asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
         });
-        let unreachable =
-            |answer| if let Err(error) = answer { Some(error) } else { None::<Error> };
-        match answers.into_iter().filter_map(unreachable).find(|error| error.status().is_none()) {
+        match answers.into_iter().filter_map(Result::err).find(|error| error.status().is_none()) {
             Some(error) => Err(error),
             None => Ok(()),
         }

@@ -145,7 +145,6 @@ impl<M: Machine + Send + 'static> Run<M> {
                     return Progress::Done(self.shared.signal.lock().failed.take().map_or(result, Err));
                 }
                 Step::Wait(until) => {
-                    let until = until.map(|until| self.shared.clock.at(until));
                     if let Err(error) = self.wait(until, seen) {
                         return Progress::Done(Err(error));
                     }
@@ -183,8 +182,8 @@ impl<M: Machine + Send + 'static> Run<M> {
         seen
     }
 
-    /// Waits for something to happen after `seen`, at the longest until then; `Some(None)` is the end of time.
-    fn wait(&mut self, until: Option<Option<Instant>>, seen: u64) -> Result<(), Error> {
+    /// Waits for something to happen after `seen`, at the longest until then.
+    fn wait(&mut self, until: Option<s3_proto::Instant>, seen: u64) -> Result<(), Error> {
         let alone = self.working.is_empty() && self.asked.len() == 1 && self.awaited.is_empty();
         if alone && until.is_none() && self.user.is_none() {
             if let Some((id, task)) = self.asked.pop_front() {
@@ -198,7 +197,7 @@ impl<M: Machine + Send + 'static> Run<M> {
         if self.working.is_empty() && self.awaited.is_empty() && until.is_none() {
             return Err(Error::new(ErrorKind::ApiMisuse, "the machine waits, but nothing is under way"));
         }
-        self.shared.signal.wait(seen, until.flatten());
+        self.shared.signal.wait(seen, until.and_then(|until| self.shared.clock.at(until)));
         Ok(())
     }
 

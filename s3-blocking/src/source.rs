@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use s3_io::files;
@@ -25,8 +25,11 @@ pub struct Source {
 enum Kind {
     /// With the place from which pieces are filled.
     File(Arc<File>, u64),
-    Once(Option<Box<dyn Read + Send>>),
+    Once(Home),
 }
+
+/// Where a reader is while nobody reads from it.
+type Home = Arc<Mutex<Option<Box<dyn Read + Send>>>>;
 
 impl Source {
     /// A file, as long as it is now. It can be read again, so a failed attempt is repeated.
@@ -43,23 +46,25 @@ impl Source {
     ///
     /// A reader that blocks cannot be interrupted: a call that is cancelled ends when it returns.
     pub fn reader(reader: impl Read + Send + 'static, len: u64) -> Self {
-        Self { len: Some(len), kind: Kind::Once(Some(Box::new(reader.take(len)))) }
+        Self { len: Some(len), kind: once(reader.take(len)) }
     }
 
     /// All that a reader gives, however much that is. S3 wants to know the length of a body, so this is for
     /// uploads in parts, which read it part by part; a single request refuses it.
     pub fn unsized_reader(reader: impl Read + Send + 'static) -> Self {
-        Self { len: None, kind: Kind::Once(Some(Box::new(reader))) }
+        Self { len: None, kind: once(reader) }
     }
 
     /// Starts reading this range.
     pub(crate) fn range(&mut self, offset: u64, len: u64) -> io::Result<Reader> {
         match &mut self.kind {
             Kind::File(file, _) => Ok(Reader::file(file.clone(), offset, len)),
-            Kind::Once(reader) => match reader.take() {
-                Some(reader) if offset == 0 => Ok(Reader::Once(reader)),
-                _ => Err(io::Error::other("the data can be read only once")),
-            },
+            Kind::Once(home) if offset == 0 => {
+                let reader = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let reader = reader.ok_or_else(read_already)?;
+                Ok(Reader::Once(Borrowed { reader: Some(reader), home: Some(home.clone()) }))
+            }
+            Kind::Once(_) => Err(read_already()),
         }
     }
 
@@ -72,13 +77,22 @@ impl Source {
                 let mut reader = Reader::file(file.clone(), *at, rest.min(len as u64));
                 *at += reader.read_to_end(&mut bytes)? as u64;
             }
-            Kind::Once(Some(reader)) => {
+            Kind::Once(home) => {
+                let mut home = home.lock().unwrap_or_else(PoisonError::into_inner);
+                let reader = home.as_mut().ok_or_else(read_already)?;
                 reader.take(len as u64).read_to_end(&mut bytes)?;
             }
-            Kind::Once(None) => return Err(io::Error::other("the data can be read only once")),
         }
         Ok(bytes.into())
     }
+}
+
+fn once(reader: impl Read + Send + 'static) -> Kind {
+    Kind::Once(Arc::new(Mutex::new(Some(Box::new(reader)))))
+}
+
+fn read_already() -> io::Error {
+    io::Error::other("the data can be read only once")
 }
 
 impl ProtoSource for Source {
@@ -109,7 +123,13 @@ impl fmt::Debug for Source {
 /// The bytes that a request sends.
 pub(crate) enum Reader {
     File { file: Arc<File>, at: u64, left: u64 },
-    Once(Box<dyn Read + Send>),
+    Once(Borrowed),
+}
+
+/// A reader that goes home unless something was read: an attempt that got no connection may be repeated.
+pub(crate) struct Borrowed {
+    reader: Option<Box<dyn Read + Send>>,
+    home: Option<Home>,
 }
 
 impl Reader {
@@ -129,7 +149,18 @@ impl Read for Reader {
                 *left -= read as u64;
                 Ok(read)
             }
-            Self::Once(reader) => reader.read(buffer),
+            Self::Once(borrowed) => {
+                borrowed.home = None;
+                borrowed.reader.as_mut().map_or(Ok(0), |reader| reader.read(buffer))
+            }
+        }
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            *home.lock().unwrap_or_else(PoisonError::into_inner) = self.reader.take();
         }
     }
 }
@@ -159,7 +190,8 @@ mod tests {
     fn a_reader_is_started_once_and_a_file_anywhere() {
         let mut reader = Source::reader(&b"data"[..], 4);
         assert!(reader.range(0, 4).is_ok());
-        assert!(reader.range(0, 4).is_err());
+        assert_eq!(reader.range(0, 4).unwrap().read(&mut [0; 2]).unwrap(), 2);
+        assert!(reader.range(0, 4).is_err(), "something was read");
         assert!(reader.fill(4).is_err());
 
         let path = std::env::temp_dir().join(format!("s3-blocking-range-{}", std::process::id()));

@@ -149,9 +149,15 @@ impl Connector {
         let started = thread::Builder::new().name("s3-resolve".to_owned()).spawn(lookup);
         started.map_err(|error| failure::resolve(host, error))?;
         let addresses = match until {
-            Some(until) => wait.recv_timeout(until.saturating_duration_since(Instant::now())).map_err(|_| {
-                timeout(Phase::Resolve, format!("looking up the host name {host}"), exchange.timeouts.connect)
-            })?,
+            Some(until) => {
+                wait.recv_timeout(until.saturating_duration_since(Instant::now())).map_err(|_| {
+                    timeout(
+                        Phase::Resolve,
+                        format!("looking up the host name {host}"),
+                        exchange.timeouts.connect,
+                    )
+                })?
+            }
             None => wait.recv().unwrap_or_else(|_| Err(io::Error::other("the resolver gave up"))),
         };
         addresses.map_err(|error| failure::resolve(host, error))

@@ -209,7 +209,8 @@ mod tests {
     fn a_tunnel_is_asked_for_with_the_password_and_nothing_behind_the_answer_is_read() {
         let proxy = Proxy::new("http://user:p%40ss@proxy:3128", "").unwrap();
         assert!(!format!("{proxy:?}").contains("ss"));
-        let mut peer = Peer(io::Cursor::new(b"HTTP/1.1 200 Connection established\r\n\r\nTLS".to_vec()), Vec::new());
+        let mut peer =
+            Peer(io::Cursor::new(b"HTTP/1.1 200 Connection established\r\n\r\nTLS".to_vec()), Vec::new());
         proxy.tunnel(&mut peer, "s3.example", 443).unwrap();
         let expected = "CONNECT s3.example:443 HTTP/1.1\r\nHost: s3.example:443\r\n\
             Proxy-Authorization: Basic dXNlcjpwQHNz\r\n\r\n";
@@ -222,7 +223,8 @@ mod tests {
     #[test]
     fn a_refusal_an_early_end_and_an_endless_answer_are_errors() {
         let endless = [b'x'; 10_000];
-        for answer in [&b"HTTP/1.1 407 Authenticate\r\n\r\n"[..], b"HTTP/1.1 200", b"SMTP\r\n\r\n", &endless] {
+        for answer in [&b"HTTP/1.1 407 Authenticate\r\n\r\n"[..], b"HTTP/1.1 200", b"SMTP\r\n\r\n", &endless]
+        {
             let mut peer = Peer(io::Cursor::new(answer.to_vec()), Vec::new());
             assert!(Proxy::new("proxy", "").unwrap().tunnel(&mut peer, "s3.example", 443).is_err());
         }

@@ -36,6 +36,10 @@ fn get(uri: &str) -> HttpTask {
     task("GET", uri, Payload::Empty)
 }
 
+trait Stream: io::Read + io::Write {}
+
+impl<T: io::Read + io::Write> Stream for T {}
+
 type Answered = Result<(http::response::Parts, Download), Unanswered>;
 
 fn send(transport: &Transport, task: HttpTask) -> Answered {
@@ -56,7 +60,7 @@ fn server(respond: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     format!("http://{address}/bucket/key")
 }
 
-fn head_of(stream: &mut impl io::Read) -> String {
+fn head_of(stream: &mut (impl io::Read + ?Sized)) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
@@ -140,7 +144,10 @@ fn nothing_is_added_to_a_request_and_nothing_taken_from_an_answer() {
         }
         let framing = if method == "POST" { "content-length: 0|" } else { framing };
         let (head, download) = send(&transport, sent).unwrap();
-        assert_eq!((head.status.as_u16(), &head.headers["content-encoding"]), (301, &HeaderValue::from_static("gzip")));
+        assert_eq!(
+            (head.status.as_u16(), &head.headers["content-encoding"]),
+            (301, &HeaderValue::from_static("gzip"))
+        );
         assert_eq!(read(download).unwrap(), b"body");
         let seen = head.headers["x-head"].to_str().unwrap();
         let host = http::Uri::try_from(&uri).unwrap().authority().unwrap().to_string();
@@ -249,6 +256,24 @@ fn the_handshake_stalls_or_meets_no_tls() {
 }
 
 #[test]
+fn megabytes_go_through_tls_both_ways() {
+    let uri = tls_server(|stream| {
+        head_of(stream);
+        let mut body = vec![0; 1_000_000];
+        stream.read_exact(&mut body).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").unwrap();
+        stream.write_all(&body).unwrap();
+        stream.flush().unwrap();
+        head_of(stream);
+    });
+    let transport = transport_with(|options| options.trust.accept_invalid = true);
+    let sent = task("PUT", &uri, Payload::Bytes(data(1_000_000).into()));
+    let (_, download) = send(&transport, sent).unwrap();
+    assert!(read(download).unwrap() == data(1_000_000));
+    assert_eq!(counts(&transport), (0, 1, 1));
+}
+
+#[test]
 fn the_connection_closes_before_the_answer_or_in_it() {
     for (answer, expected) in [
         ("", (Phase::Wait, TransportErrorKind::Closed)),
@@ -273,19 +298,21 @@ fn the_connection_closes_before_the_answer_or_in_it() {
 
 #[test]
 fn an_answer_that_comes_before_the_end_of_the_body_is_heard() {
-    let uri = server(|mut stream| {
-        head_of(&mut stream);
+    let refuse = |stream: &mut dyn Stream| {
+        head_of(stream);
         let refusal = "HTTP/1.1 403 Forbidden\r\ncontent-length: 6\r\nconnection: close\r\n\r\nreason";
         stream.write_all(refusal.as_bytes()).unwrap();
         // Closing with data unread resets the connection, after the answer has got there.
         thread::sleep(Duration::from_millis(100));
-    });
-    let transport = transport();
-    let sent = task("PUT", &uri, Payload::Bytes(Bytes::from(vec![0; 64 << 20])));
-    let (head, download) = send(&transport, sent).unwrap();
-    assert_eq!(head.status, 403);
-    assert_eq!(read(download).unwrap(), b"reason");
-    assert_eq!(counts(&transport), (0, 0, 0));
+    };
+    let transport = transport_with(|options| options.trust.accept_invalid = true);
+    for uri in [server(move |mut stream| refuse(&mut stream)), tls_server(refuse)] {
+        let sent = task("PUT", &uri, Payload::Bytes(Bytes::from(vec![0; 64 << 20])));
+        let (head, download) = send(&transport, sent).unwrap();
+        assert_eq!(head.status, 403);
+        assert_eq!(read(download).unwrap(), b"reason");
+        assert_eq!(counts(&transport), (0, 0, 0));
+    }
 }
 
 #[test]
@@ -529,7 +556,7 @@ const CERTIFICATE: &[u8] = include_bytes!("../../../s3-tokio/tests/data/localhos
 const KEY: &[u8] = include_bytes!("../../../s3-tokio/tests/data/localhost.key");
 
 /// A server whose certificate nobody has signed.
-fn tls_server() -> String {
+fn tls_server(respond: impl Fn(&mut dyn Stream) + Send + Sync + 'static) -> String {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
@@ -544,17 +571,18 @@ fn tls_server() -> String {
     let config = Arc::new(config);
     let uri = server(move |mut tcp| {
         let mut tls = rustls::ServerConnection::new(config.clone()).unwrap();
-        let mut stream = rustls::Stream::new(&mut tls, &mut tcp);
-        while !head_of(&mut stream).is_empty() {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret").unwrap();
-        }
+        respond(&mut rustls::Stream::new(&mut tls, &mut tcp));
     });
     uri.replace("http://127.0.0.1", "https://localhost")
 }
 
 #[test]
 fn certificates_are_checked_unless_that_is_turned_off() {
-    let uri = tls_server();
+    let uri = tls_server(|stream| {
+        while !head_of(stream).is_empty() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret").unwrap();
+        }
+    });
     let result = send(&transport(), get(&uri));
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
 

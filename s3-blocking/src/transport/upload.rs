@@ -22,7 +22,7 @@ pub(crate) struct Upload {
 
 enum Data {
     Bytes(Bytes),
-    Source(Encoded),
+    Source(Box<Encoded>),
 }
 
 struct Encoded {
@@ -49,7 +49,7 @@ impl Upload {
             // Nobody may ask for a body of no bytes.
             encoded.end()?;
         }
-        Ok(Self { data: Data::Source(encoded), left, exchange, error: None })
+        Ok(Self { data: Data::Source(Box::new(encoded)), left, exchange, error: None })
     }
 
     /// Why the data could not be read, if that is what went wrong.

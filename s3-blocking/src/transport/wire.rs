@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustls::{ClientConnection, Stream};
+use rustls::ClientConnection;
 use s3_io::failure::timeout;
 use s3_io::{Cancel, Counts, Failure, Registration};
 use s3_proto::{Phase, Timeouts, TransportError, TransportErrorKind};
@@ -79,7 +79,7 @@ struct Using {
 
 impl Wire {
     pub(crate) fn new(tcp: TcpStream, counts: &Arc<Counts>) -> Self {
-        let socket = Socket { tcp: Arc::new(tcp), limit: Limit::default(), set: [None; 2], wrote: false };
+        let socket = Socket { tcp: Arc::new(tcp), limit: Limit::default(), set: None, wrote: false };
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
         Self { socket, tls: None, buffers, using: None, _open: Open::new(counts) }
     }
@@ -123,23 +123,37 @@ impl Wire {
     }
 
     fn write(&mut self, amount: usize) -> io::Result<()> {
-        let output = self.buffers.output().get(..amount).unwrap_or_default();
-        match &mut self.tls {
-            None => self.socket.write_all(output),
-            Some(tls) => {
-                let mut stream = Stream::new(&mut **tls, &mut self.socket);
-                stream.write_all(output)?;
-                stream.flush()
+        let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
+        let Some(tls) = &mut self.tls else { return self.socket.write_all(rest) };
+        loop {
+            while tls.wants_write() {
+                tls.write_tls(&mut self.socket)?;
             }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let taken = tls.writer().write(rest)?;
+            rest = rest.get(taken..).unwrap_or_default();
         }
     }
 
-    fn read(&mut self) -> io::Result<usize> {
+    /// `may_write` is what TLS has to say on its own part.
+    fn read(&mut self, may_write: bool) -> io::Result<usize> {
         let input = self.buffers.input_append_buf();
         let read = match &mut self.tls {
-            None => self.socket.read(input),
-            Some(tls) => Stream::new(&mut **tls, &mut self.socket).read(input),
-        }?;
+            None => self.socket.read(input)?,
+            Some(tls) => loop {
+                match tls.reader().read(input) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => break done?,
+                }
+                while may_write && tls.wants_write() {
+                    tls.write_tls(&mut self.socket)?;
+                }
+                tls.read_tls(&mut self.socket)?;
+                tls.process_new_packets().map_err(io::Error::other)?;
+            },
+        };
         self.buffers.input_appended(read);
         Ok(read)
     }
@@ -193,7 +207,7 @@ impl Transport for Wire {
         }
         let each = if heard { idle } else { first_byte };
         self.socket.limit = Limit { each: each.filter(|_| consent.is_none()), until: consent };
-        match self.read() {
+        match self.read(!exchange.is_cut()) {
             Ok(read) => {
                 if let Some(using) = &mut self.using {
                     using.heard |= read > 0;
@@ -257,30 +271,24 @@ struct Limit {
 struct Socket {
     tcp: Arc<TcpStream>,
     limit: Limit,
-    /// The time-outs that the system has for reading and writing.
-    set: [Option<Duration>; 2],
+    /// The time-out that the system knows.
+    set: Option<Duration>,
     /// Whether any byte of this request went out.
     wrote: bool,
 }
 
 impl Socket {
-    fn limited(&mut self, way: Way, mut work: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+    fn limited(&mut self, mut work: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
         loop {
             let left = self.limit.until.map(|until| until.saturating_duration_since(Instant::now()));
             let limit = [left, self.limit.each].into_iter().flatten().min();
             if limit == Some(Duration::ZERO) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let set = match way {
-                Way::In => &mut self.set[0],
-                Way::Out => &mut self.set[1],
-            };
-            if *set != limit {
-                match way {
-                    Way::In => self.tcp.set_read_timeout(limit)?,
-                    Way::Out => self.tcp.set_write_timeout(limit)?,
-                }
-                *set = limit;
+            if self.set != limit {
+                self.tcp.set_read_timeout(limit)?;
+                self.tcp.set_write_timeout(limit)?;
+                self.set = limit;
             }
             match work(&self.tcp) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -293,21 +301,15 @@ impl Socket {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Way {
-    In,
-    Out,
-}
-
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.limited(Way::In, |mut tcp| tcp.read(buffer))
+        self.limited(|mut tcp| tcp.read(buffer))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.limited(Way::Out, |mut tcp| tcp.write(bytes))?;
+        let written = self.limited(|mut tcp| tcp.write(bytes))?;
         self.wrote |= written > 0;
         Ok(written)
     }
