@@ -69,3 +69,8 @@ pub use s3_proto;
 pub use s3_proto::{Config, Credentials, Error, ErrorKind, Phase};
 pub use source::Source;
 pub use transport::{Resolve, SystemResolver};
+
+/// Its examples are compiled as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

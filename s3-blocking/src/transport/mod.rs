@@ -139,19 +139,22 @@ impl Transport {
             Some(upload) => self.agent.run(request.map(|()| SendBody::from_reader(upload))),
             None => self.agent.run(request),
         });
-        if let Some(error) = upload.as_mut().and_then(Upload::take_error) {
+        let (error, all_sent) = upload.map_or((None, true), Upload::end);
+        if let Some(error) = error {
             return Err(Unanswered::Source(error));
         }
-        match answer {
-            Ok(response) => {
-                let (head, body) = response.into_parts();
-                Ok((head, Download::new(body, permit)))
-            }
+        let phase = if all_sent { Phase::Wait } else { Phase::Send };
+        let (head, body) = match answer {
+            Ok(response) => response.into_parts(),
             Err(error) => {
-                let phase = if exchange.is_cut() { Phase::Send } else { Phase::Wait };
-                Err(failure(error, phase, "the connection was closed before an answer came").into())
+                return Err(failure(error, phase, "the connection was closed before an answer came").into());
             }
+        };
+        if head.status.is_success() && !all_sent {
+            let message = format!("the answer {} came before all of the body had been taken", head.status);
+            return Err(Failure::new(phase, TransportErrorKind::Closed, message).into());
         }
+        Ok((head, Download::new(body, permit)))
     }
 }
 

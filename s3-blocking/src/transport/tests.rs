@@ -316,6 +316,20 @@ fn an_answer_that_comes_before_the_end_of_the_body_is_heard() {
 }
 
 #[test]
+fn a_success_is_not_believed_before_all_is_sent() {
+    for (consent, len) in [(true, 4), (false, 64 << 20)] {
+        let uri = server(|mut stream| {
+            head_of(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            thread::sleep(Duration::from_millis(100));
+        });
+        let mut sent = task("PUT", &uri, Payload::Bytes(vec![0; len].into()));
+        sent.expect_continue = consent;
+        assert_eq!(failed(send(&transport(), sent)), (Phase::Send, TransportErrorKind::Closed));
+    }
+}
+
+#[test]
 fn a_connection_that_breaks_in_the_middle_of_the_request_may_have_sent_it() {
     let uri = server(|mut stream| {
         head_of(&mut stream);

@@ -52,9 +52,9 @@ impl Upload {
         Ok(Self { data: Data::Source(Box::new(encoded)), left, exchange, error: None })
     }
 
-    /// Why the data could not be read, if that is what went wrong.
-    pub(crate) fn take_error(&mut self) -> Option<SourceError> {
-        self.error.take()
+    /// Why the data could not be read, if that is what went wrong, and whether the peer took all of it.
+    pub(crate) fn end(self) -> (Option<SourceError>, bool) {
+        (self.error, self.left == 0 && !self.exchange.is_cut())
     }
 }
 
