@@ -10,7 +10,7 @@ use s3_proto::{Answer, Error, ErrorKind, Machine};
 
 use crate::run::{Delivery, Progress, Run};
 
-/// How much [`Body::next`] and the copying methods read at a time.
+/// How much [`Body::next`] reads at a time.
 const PIECE: usize = 128 * 1024;
 
 /// The body of an answer. Nothing is read before it is asked for, and each byte is counted and hashed on
@@ -89,7 +89,8 @@ impl Body {
     /// error.
     #[allow(clippy::should_implement_trait)] // An `Iterator` would make `Read::take` and others ambiguous.
     pub fn next(&mut self) -> Option<Result<Bytes, Error>> {
-        let mut piece = vec![0; self.rest(PIECE).clamp(1, PIECE)];
+        let len = if self.expected.is_some() { self.rest(PIECE).max(1) } else { PIECE };
+        let mut piece = vec![0; len];
         match self.take_in(&mut piece) {
             Ok(0) => None,
             Ok(read) => {
@@ -128,16 +129,10 @@ impl Body {
     /// # Errors
     /// As [`next`](Self::next), and [`ErrorKind::LocalIo`] when writing fails.
     pub fn copy_to<W: Write + ?Sized>(mut self, writer: &mut W) -> Result<u64, Error> {
-        let mut buffer = vec![0; self.rest(PIECE).clamp(1, PIECE)];
         let mut copied = 0;
-        loop {
-            let read = self.take_in(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            let piece = buffer.get(..read).unwrap_or_default();
-            writer.write_all(piece).map_err(|error| local("writing the body", error))?;
-            copied += read as u64;
+        while let Some(piece) = self.next().transpose()? {
+            writer.write_all(&piece).map_err(|error| local("writing the body", error))?;
+            copied += piece.len() as u64;
         }
         writer.flush().map_err(|error| local("writing the body", error))?;
         Ok(copied)
@@ -172,8 +167,8 @@ impl Body {
 
     /// What is still to come, as far as it was announced, at most `most`.
     fn rest(&self, most: usize) -> usize {
-        let rest = self.expected.map_or(u64::MAX, |expected| expected.saturating_sub(self.received));
-        if self.expected.is_none() { 0 } else { usize::try_from(rest).unwrap_or(most).min(most) }
+        let rest = self.expected.unwrap_or_default().saturating_sub(self.received);
+        usize::try_from(rest).unwrap_or(most).min(most)
     }
 
     /// Reads what comes next, also over another connection; 0 is the end.

@@ -41,7 +41,7 @@ impl Client {
 
     /// Sets what concerns connections.
     pub fn builder(config: Config) -> Builder {
-        Builder { config, options: Options::default(), proxy: ProxyChoice::Environment }
+        Builder { config, options: Options::default(), proxy: Ok(Proxy::from_env()) }
     }
 
     /// A client that is configured as AWS's tools are: by environment variables and the shared files.
@@ -117,13 +117,7 @@ pub fn load_config(environment: Environment) -> Result<Config, Error> {
 pub struct Builder {
     config: Config,
     options: Options,
-    proxy: ProxyChoice,
-}
-
-enum ProxyChoice {
-    Environment,
-    Given(String, String),
-    None,
+    proxy: Result<Option<Proxy>, Error>,
 }
 
 impl Builder {
@@ -178,13 +172,13 @@ impl Builder {
     /// it, separated by commas. By default the environment variables `HTTPS_PROXY`, `ALL_PROXY` and
     /// `NO_PROXY` say so.
     pub fn https_proxy(mut self, proxy: &str, except: &str) -> Self {
-        self.proxy = ProxyChoice::Given(proxy.to_owned(), except.to_owned());
+        self.proxy = Proxy::new(proxy, except).map(Some);
         self
     }
 
     /// No proxy, whatever the environment says.
     pub fn no_proxy(mut self) -> Self {
-        self.proxy = ProxyChoice::None;
+        self.proxy = Ok(None);
         self
     }
 
@@ -193,11 +187,7 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::Configuration`] if TLS cannot be set up as asked, or the proxy is none that can be used.
     pub fn build(mut self) -> Result<Client, Error> {
-        self.options.proxy = match self.proxy {
-            ProxyChoice::Environment => Proxy::from_env(),
-            ProxyChoice::Given(url, except) => Some(Proxy::new(&url, &except)?),
-            ProxyChoice::None => None,
-        };
+        self.options.proxy = self.proxy?;
         let transport = Arc::new(Transport::new(self.options)?);
         if self.config.seed == 0 {
             self.config.seed = clock::seed();

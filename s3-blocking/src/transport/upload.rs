@@ -11,6 +11,9 @@ use s3_proto::sign::BodyEncoder;
 use super::wire::Exchange;
 use crate::source::Reader;
 
+/// How much of the source is read at a time where the framing does not say.
+const PIECE: usize = 64 * 1024;
+
 /// The body, which ureq reads.
 pub(crate) struct Upload {
     data: Data,
@@ -95,29 +98,23 @@ impl Encoded {
             if self.left == 0 {
                 return Ok(0);
             }
-            let Some(chunk) = self.encoder.chunk_len() else { return self.pass(buffer) };
-            let mut chunk = vec![0; at_most(self.left, chunk)];
-            let mut filled = 0;
-            while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                filled += self.read_some(rest)?;
+            let framed = self.encoder.chunk_len();
+            let len = framed.unwrap_or(PIECE);
+            let mut chunk = vec![0; usize::try_from(self.left).unwrap_or(len).min(len)];
+            let mut filled = self.read_some(&mut chunk)?;
+            // Without framing a slow source is not waited for.
+            while framed.is_some() && filled < chunk.len() {
+                filled += self.read_some(chunk.get_mut(filled..).unwrap_or_default())?;
             }
+            chunk.truncate(filled);
             let frame = self.encoder.encode(&chunk).map_err(|error| wrong(&error))?;
             let pieces = [frame.head, chunk.into(), frame.tail];
             self.out.extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
-            self.count(filled)?;
+            self.left = self.left.saturating_sub(filled as u64);
+            if self.left == 0 {
+                self.end()?;
+            }
         }
-    }
-
-    /// Bytes that go out as they are need not be copied twice.
-    fn pass(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
-        let wanted = at_most(self.left, buffer.len());
-        let buffer = buffer.get_mut(..wanted).unwrap_or_default();
-        let read = self.read_some(buffer)?;
-        let piece = buffer.get(..read).unwrap_or_default();
-        // There is no framing, or chunks would have a length.
-        let _ = self.encoder.encode(piece).map_err(|error| wrong(&error))?;
-        self.count(read)?;
-        Ok(read)
     }
 
     fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
@@ -131,11 +128,6 @@ impl Encoded {
             }
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-    }
-
-    fn count(&mut self, read: usize) -> Result<(), SourceError> {
-        self.left = self.left.saturating_sub(read as u64);
-        if self.left == 0 { self.end() } else { Ok(()) }
     }
 
     fn end(&mut self) -> Result<(), SourceError> {
@@ -154,10 +146,6 @@ fn take(bytes: &mut Bytes, buffer: &mut [u8]) -> usize {
         bytes.copy_to_slice(target);
     }
     taken
-}
-
-fn at_most(left: u64, most: usize) -> usize {
-    usize::try_from(left).unwrap_or(most).min(most)
 }
 
 fn wrong(error: &s3_proto::Error) -> SourceError {
