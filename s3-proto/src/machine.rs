@@ -62,7 +62,8 @@ pub struct Now {
 pub struct TaskId(u32);
 
 impl TaskId {
-    pub(crate) const fn new(n: u32) -> Self {
+    /// The `n`th task of a machine, for machines of your own.
+    pub const fn new(n: u32) -> Self {
         Self(n)
     }
 

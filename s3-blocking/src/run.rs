@@ -1,0 +1,338 @@
+//! The loop that carries out what a machine asks for.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::panic;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use s3_io::{Cancel, Files, Registration};
+use s3_proto::{
+    Answer, BodyCheck, Error, ErrorKind, Machine, Phase, Step, Task, TaskId, TransportError,
+    TransportErrorKind,
+};
+
+use crate::clock::Clock;
+use crate::source::Source;
+use crate::transport::{Download, Transport};
+
+/// A machine on its way.
+///
+/// A task that is the only one, and that nothing but its own time-outs may end, is carried out right here.
+/// Others get a thread each: how many there are at a time is up to the machine.
+pub(crate) struct Run<M: Machine + Send + 'static> {
+    shared: Arc<Shared<M>>,
+    /// Asked for, but not begun.
+    asked: VecDeque<(TaskId, Task)>,
+    working: Vec<Worker>,
+    /// Tasks that somebody else ends, without a thread of ours.
+    awaited: BTreeSet<TaskId>,
+    /// Taken away when the run is over.
+    user: Option<Registration>,
+}
+
+/// What the threads of a run share.
+pub(crate) struct Shared<M> {
+    machine: Mutex<M>,
+    pub(crate) signal: Arc<Signal>,
+    pub(crate) transport: Arc<Transport>,
+    pub(crate) files: Files,
+    pub(crate) source: Mutex<Option<Source>>,
+    /// Whether there is a user to hand bodies to; without one they are read and checked here.
+    pub(crate) deliver: bool,
+    clock: Clock,
+}
+
+struct Worker {
+    id: TaskId,
+    cancel: Cancel,
+    thread: JoinHandle<()>,
+}
+
+/// A body for the user.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: TaskId,
+    pub(crate) download: Download,
+    pub(crate) check: Box<BodyCheck>,
+    /// Closes its connection.
+    pub(crate) cancel: Cancel,
+}
+
+/// What a machine has come to.
+pub(crate) enum Progress<I, T> {
+    Item(I),
+    Body(Delivery),
+    Done(Result<T, Error>),
+}
+
+/// What happened that the loop has to look at.
+#[derive(Default)]
+pub(crate) struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    events: u64,
+    /// Tasks that were awaited and have come about.
+    ready: Vec<TaskId>,
+    /// Threads that are at their end.
+    ended: Vec<TaskId>,
+    delivery: Option<Delivery>,
+    /// The machine has yet to be told.
+    cancelled: bool,
+    /// What the user, or a task that cannot be carried out, has cancelled stays so.
+    stopped: bool,
+    /// Ends what the user is reading.
+    reading: Option<Cancel>,
+    /// What made us cancel.
+    failed: Option<Error>,
+}
+
+impl<M: Machine + Send + 'static> Run<M> {
+    pub(crate) fn new(
+        machine: M,
+        transport: Arc<Transport>,
+        clock: Clock,
+        cancel: Option<&Cancel>,
+        source: Option<Source>,
+        deliver: bool,
+    ) -> Self {
+        let signal = Arc::new(Signal::default());
+        let user = cancel.map(|cancel| {
+            let signal = signal.clone();
+            cancel.on_cancel(move || signal.stop())
+        });
+        let shared = Shared {
+            machine: Mutex::new(machine),
+            signal,
+            transport,
+            files: Files::default(),
+            source: Mutex::new(source),
+            deliver,
+            clock,
+        };
+        Self {
+            shared: Arc::new(shared),
+            asked: VecDeque::new(),
+            working: Vec::new(),
+            awaited: BTreeSet::new(),
+            user,
+        }
+    }
+
+    /// Goes on to the next thing that concerns the user.
+    pub(crate) fn next(&mut self) -> Progress<M::Item, M::Output> {
+        loop {
+            let seen = self.pass_on();
+            if let Some(delivery) = self.shared.signal.lock().delivery.take() {
+                return Progress::Body(delivery);
+            }
+            let step = self.shared.machine().poll(self.shared.clock.now());
+            match step {
+                Step::Start(id, Task::AwaitCredentials(ticket)) => {
+                    self.awaited.insert(id);
+                    let signal = self.shared.signal.clone();
+                    ticket.on_ready(move || signal.change(|state| state.ready.push(id)));
+                }
+                Step::Start(id, task) => self.asked.push_back((id, task)),
+                Step::Cancel(id) => self.abort(id),
+                Step::Item(item) => return Progress::Item(item),
+                Step::Done(result) => {
+                    self.leave();
+                    return Progress::Done(self.shared.signal.lock().failed.take().map_or(result, Err));
+                }
+                Step::Wait(until) => {
+                    if let Err(error) = self.wait(until, seen) {
+                        return Progress::Done(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the machine how the body went that the user was reading.
+    pub(crate) fn delivered(&mut self, id: TaskId, answer: Answer<'_>) {
+        self.shared.signal.lock().reading = None;
+        self.shared.tell(id, answer);
+    }
+
+    /// Tells the machine what happened meanwhile; returns up to which event.
+    fn pass_on(&mut self) -> u64 {
+        let (seen, cancelled, ready, ended) = {
+            let mut state = self.shared.signal.lock();
+            let ended = std::mem::take(&mut state.ended);
+            let ready = std::mem::take(&mut state.ready);
+            (state.events, std::mem::take(&mut state.cancelled), ready, ended)
+        };
+        for worker in self.working.extract_if(.., |worker| ended.contains(&worker.id)) {
+            // What panics in a user's reader panics where the user sees it.
+            worker.thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        }
+        for id in ready {
+            if self.awaited.remove(&id) {
+                self.shared.tell(id, Answer::Ready);
+            }
+        }
+        if cancelled {
+            self.shared.machine().cancel(self.shared.clock.now());
+        }
+        seen
+    }
+
+    /// Waits for something to happen after `seen`, at the longest until then.
+    fn wait(&mut self, until: Option<s3_proto::Instant>, seen: u64) -> Result<(), Error> {
+        let alone = self.working.is_empty() && self.asked.len() == 1 && self.awaited.is_empty();
+        if alone && until.is_none() && self.user.is_none() {
+            if let Some((id, task)) = self.asked.pop_front() {
+                self.shared.carry_out(id, task, &Cancel::new());
+            }
+            return Ok(());
+        }
+        while let Some((id, task)) = self.asked.pop_front() {
+            self.work(id, task);
+        }
+        if self.working.is_empty() && self.awaited.is_empty() && until.is_none() {
+            return Err(Error::new(ErrorKind::ApiMisuse, "the machine waits, but nothing is under way"));
+        }
+        self.shared.signal.wait(seen, until.and_then(|until| self.shared.clock.at(until)));
+        Ok(())
+    }
+
+    fn work(&mut self, id: TaskId, task: Task) {
+        let (shared, cancel) = (self.shared.clone(), Cancel::new());
+        let inside = cancel.clone();
+        let work = move || {
+            let _ended = Ended { signal: &shared.signal, id };
+            shared.carry_out(id, task, &inside);
+        };
+        match thread::Builder::new().name("s3-task".to_owned()).spawn(work) {
+            Ok(thread) => self.working.push(Worker { id, cancel, thread }),
+            Err(error) => {
+                let message = format!("no thread could be started: {error}");
+                let cause = TransportError::new(TransportErrorKind::PoolExhausted, message);
+                self.shared.tell(id, Answer::Failed { phase: Phase::Connect, cause });
+            }
+        }
+    }
+
+    fn abort(&mut self, id: TaskId) {
+        self.asked.retain(|(other, _)| *other != id);
+        self.awaited.remove(&id);
+        for worker in self.working.iter().filter(|worker| worker.id == id) {
+            worker.cancel.cancel();
+        }
+        self.shared.signal.lock().delivery.take_if(|delivery| delivery.id == id);
+    }
+
+    /// Ends what is still under way, and waits for it to end.
+    fn leave(&mut self) {
+        self.user = None;
+        self.asked.clear();
+        for worker in &self.working {
+            worker.cancel.cancel();
+        }
+        for worker in self.working.drain(..) {
+            // Whatever went wrong, nobody is interested any more.
+            let _ = worker.thread.join();
+        }
+    }
+}
+
+impl<M: Machine + Send + 'static> Drop for Run<M> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<M: Machine> Shared<M> {
+    fn machine(&self) -> MutexGuard<'_, M> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands the outcome of a task to the machine, from whatever thread.
+    pub(crate) fn answer(&self, id: TaskId, answer: Answer<'_>) -> s3_proto::BodyPlan {
+        let plan = self.machine().answer(self.clock.now(), id, answer);
+        self.signal.change(|_| {});
+        plan
+    }
+
+    /// [`answer`](Self::answer) where no body follows. What comes of it shows in the next steps.
+    pub(crate) fn tell(&self, id: TaskId, answer: Answer<'_>) {
+        let _ = self.answer(id, answer);
+    }
+}
+
+impl Signal {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        state.events += 1;
+        change(&mut state);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, seen: u64, until: Option<Instant>) {
+        let mut state = self.lock();
+        while state.events == seen {
+            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => return,
+                Some(left) => {
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Has the machine told to put things in order and stop, and ends what the user is reading.
+    fn stop(&self) {
+        let mut reading = None;
+        self.change(|state| {
+            (state.cancelled, state.stopped) = (true, true);
+            reading = state.reading.take();
+        });
+        if let Some(reading) = reading {
+            reading.cancel();
+        }
+    }
+
+    /// A task cannot be carried out. The machine may have something to put in order yet.
+    pub(crate) fn fail(&self, error: Error) {
+        self.lock().failed.get_or_insert(error);
+        self.stop();
+    }
+
+    pub(crate) fn deliver(&self, delivery: Delivery) {
+        let mut stopped = None;
+        self.change(|state| {
+            if state.stopped {
+                stopped = Some(delivery.cancel.clone());
+            } else {
+                state.reading = Some(delivery.cancel.clone());
+            }
+            state.delivery = Some(delivery);
+        });
+        if let Some(cancel) = stopped {
+            cancel.cancel();
+        }
+    }
+}
+
+/// Says that a thread is at its end, also if it panics.
+struct Ended<'a> {
+    signal: &'a Signal,
+    id: TaskId,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.signal.change(|state| state.ended.push(self.id));
+    }
+}

@@ -1,0 +1,207 @@
+//! What is uploaded, other than bytes in memory.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use s3_io::files;
+use s3_proto::client::{Data, Source as ProtoSource};
+
+/// Data to upload that is not held in memory: a file or a reader.
+///
+/// ```no_run
+/// # fn f() -> std::io::Result<()> {
+/// let source = s3_blocking::Source::file("backup.tar")?;
+/// # Ok(()) }
+/// ```
+pub struct Source {
+    len: Option<u64>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// With the place from which pieces are filled.
+    File(Arc<File>, u64),
+    Once(Home),
+}
+
+/// Where a reader is while nobody reads from it.
+type Home = Arc<Mutex<Option<Box<dyn Read + Send>>>>;
+
+impl Source {
+    /// A file, as long as it is now. It can be read again, so a failed attempt is repeated.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no file.
+    pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        let (file, len) = files::open_source(path.as_ref())?;
+        Ok(Self { len: Some(len), kind: Kind::File(Arc::new(file), 0) })
+    }
+
+    /// The next `len` bytes of a reader. They can be read once, so a failed attempt is repeated only if
+    /// nothing had been read.
+    ///
+    /// A reader that blocks cannot be interrupted: a call that is cancelled ends when it returns.
+    pub fn reader(reader: impl Read + Send + 'static, len: u64) -> Self {
+        Self { len: Some(len), kind: once(reader.take(len)) }
+    }
+
+    /// All that a reader gives, however much that is. S3 wants to know the length of a body, so this is for
+    /// uploads in parts, which read it part by part; a single request refuses it.
+    pub fn unsized_reader(reader: impl Read + Send + 'static) -> Self {
+        Self { len: None, kind: once(reader) }
+    }
+
+    /// Starts reading this range.
+    pub(crate) fn range(&mut self, offset: u64, len: u64) -> io::Result<Reader> {
+        match &mut self.kind {
+            Kind::File(file, _) => Ok(Reader::file(file.clone(), offset, len)),
+            Kind::Once(home) if offset == 0 => {
+                let reader = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let reader = reader.ok_or_else(read_already)?;
+                Ok(Reader::Once(Borrowed { reader: Some(reader), home: Some(home.clone()) }))
+            }
+            Kind::Once(_) => Err(read_already()),
+        }
+    }
+
+    /// The next bytes: as many as this, or fewer where the source ends.
+    pub(crate) fn fill(&mut self, len: usize) -> io::Result<Bytes> {
+        let mut bytes = Vec::new();
+        match &mut self.kind {
+            Kind::File(file, at) => {
+                let rest = self.len.unwrap_or_default().saturating_sub(*at);
+                let mut reader = Reader::file(file.clone(), *at, rest.min(len as u64));
+                *at += reader.read_to_end(&mut bytes)? as u64;
+            }
+            Kind::Once(home) => {
+                let mut home = home.lock().unwrap_or_else(PoisonError::into_inner);
+                let reader = home.as_mut().ok_or_else(read_already)?;
+                reader.take(len as u64).read_to_end(&mut bytes)?;
+            }
+        }
+        Ok(bytes.into())
+    }
+}
+
+fn once(reader: impl Read + Send + 'static) -> Kind {
+    Kind::Once(Arc::new(Mutex::new(Some(Box::new(reader)))))
+}
+
+fn read_already() -> io::Error {
+    io::Error::other("the data can be read only once")
+}
+
+impl ProtoSource for Source {
+    fn known_len(&self) -> Option<u64> {
+        self.len
+    }
+
+    fn is_replayable(&self) -> bool {
+        matches!(self.kind, Kind::File(..))
+    }
+}
+
+impl From<Source> for Data<Source> {
+    fn from(source: Source) -> Self {
+        Self::Source(source)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("len", &self.len)
+            .field("replayable", &self.is_replayable())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bytes that a request sends.
+pub(crate) enum Reader {
+    File { file: Arc<File>, at: u64, left: u64 },
+    Once(Borrowed),
+}
+
+/// A reader that goes home unless something was read: an attempt that got no connection may be repeated.
+pub(crate) struct Borrowed {
+    reader: Option<Box<dyn Read + Send>>,
+    home: Option<Home>,
+}
+
+impl Reader {
+    /// A range of a file. The file's own position is not used, so that several attempts can share it.
+    pub(crate) fn file(file: Arc<File>, offset: u64, len: u64) -> Self {
+        Self::File { file, at: offset, left: len }
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File { file, at, left } => {
+                let wanted = usize::try_from(*left).unwrap_or(buffer.len()).min(buffer.len());
+                let read = files::read_full_at(file, buffer.get_mut(..wanted).unwrap_or_default(), *at)?;
+                *at += read as u64;
+                *left -= read as u64;
+                Ok(read)
+            }
+            Self::Once(borrowed) => {
+                borrowed.home = None;
+                borrowed.reader.as_mut().map_or(Ok(0), |reader| reader.read(buffer))
+            }
+        }
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            *home.lock().unwrap_or_else(PoisonError::into_inner) = self.reader.take();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_filled_until_the_end() {
+        let path = std::env::temp_dir().join(format!("s3-blocking-fill-{}", std::process::id()));
+        std::fs::write(&path, "0123456789").unwrap();
+        let sources = [
+            Source::file(&path).unwrap(),
+            Source::reader(&b"0123456789"[..], 10),
+            Source::reader(&b"0123456789 and more"[..], 10),
+            Source::unsized_reader(&b"0123456789"[..]),
+        ];
+        std::fs::remove_file(&path).unwrap();
+        for mut source in sources {
+            let pieces: Vec<_> = (0..4).map(|_| source.fill(4).unwrap()).collect();
+            assert_eq!(pieces, ["0123", "4567", "89", ""]);
+        }
+    }
+
+    #[test]
+    fn a_reader_is_started_once_and_a_file_anywhere() {
+        let mut reader = Source::reader(&b"data"[..], 4);
+        assert!(reader.range(0, 4).is_ok());
+        assert_eq!(reader.range(0, 4).unwrap().read(&mut [0; 2]).unwrap(), 2);
+        assert!(reader.range(0, 4).is_err(), "something was read");
+        assert!(reader.fill(4).is_err());
+
+        let path = std::env::temp_dir().join(format!("s3-blocking-range-{}", std::process::id()));
+        std::fs::write(&path, "0123456789").unwrap();
+        let mut file = Source::file(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        for (offset, len, expected) in [(0, 10, "0123456789"), (3, 4, "3456"), (10, 0, "")] {
+            let mut text = String::new();
+            file.range(offset, len).unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, expected);
+        }
+    }
+}

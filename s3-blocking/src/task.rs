@@ -1,0 +1,130 @@
+//! Tasks, carried out one at a time on whatever thread may block.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, PoisonError};
+
+use s3_io::{Cancel, Failure, effects, files};
+use s3_proto::{
+    Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Machine, Payload, Phase, Sink, SourceError,
+    SourceId, Task, TaskId,
+};
+
+use crate::run::{Delivery, Shared};
+use crate::source::{Reader, Source};
+use crate::transport::{Download, Unanswered};
+
+/// How much of a body is read at a time.
+const PIECE: usize = 128 * 1024;
+
+impl<M: Machine> Shared<M> {
+    /// Blocks until the machine has its answer. `cancel` ends it early if it is about the network.
+    pub(crate) fn carry_out(&self, id: TaskId, task: Task, cancel: &Cancel) {
+        match task {
+            Task::Http(task) => self.http(id, *task, cancel),
+            Task::Fill { len } => {
+                let filled = self.with_source(|source| source.fill(len)).map_err(SourceError::new);
+                self.tell(id, Answer::Filled(filled));
+            }
+            task => match effects::perform(&self.files, task) {
+                Ok(effect) => self.tell(id, effect.into_answer()),
+                Err(task) => {
+                    // A newer core has learned something that this driver has not.
+                    let message = format!("this driver cannot carry out {task:?}");
+                    self.signal.fail(Error::new(ErrorKind::ApiMisuse, message));
+                }
+            },
+        }
+    }
+
+    fn http(&self, id: TaskId, task: HttpTask, cancel: &Cancel) {
+        let answered = self
+            .reader(task.request.body())
+            .map_err(|error| Unanswered::Source(error.into()))
+            .and_then(|reader| self.transport.send(task, reader, cancel));
+        match answered {
+            Ok((head, download)) => {
+                let plan = self.answer(id, Answer::Head(&head));
+                self.body(id, plan, download, cancel);
+            }
+            Err(Unanswered::Failed(Failure { phase, cause })) => {
+                self.tell(id, Answer::Failed { phase, cause });
+            }
+            Err(Unanswered::Source(error)) => self.tell(id, Answer::SourceFailed(error)),
+        }
+    }
+
+    /// What gives the bytes of a payload that is not in memory.
+    fn reader(&self, payload: &Payload) -> io::Result<Option<Reader>> {
+        let Payload::Source { from, offset, len, .. } = payload else { return Ok(None) };
+        match from {
+            SourceId::Call => self.with_source(|source| source.range(*offset, *len)).map(Some),
+            SourceId::File(file) => Ok(Some(Reader::file(self.files.get(*file)?, *offset, *len))),
+        }
+    }
+
+    fn with_source<T>(&self, work: impl FnOnce(&mut Source) -> io::Result<T>) -> io::Result<T> {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.as_mut().map_or_else(|| Err(io::Error::other("no source came with the call")), work)
+    }
+
+    fn body(&self, id: TaskId, plan: BodyPlan, download: Download, cancel: &Cancel) {
+        match plan {
+            BodyPlan::Collect => self.collect(id, download),
+            BodyPlan::Deliver { to: Sink::User, check, .. } if self.deliver => {
+                self.signal.deliver(Delivery { id, download, check, cancel: cancel.clone() });
+            }
+            BodyPlan::Deliver { to: Sink::User, check, .. } => self.receive(id, None, 0, download, check),
+            BodyPlan::Deliver { to: Sink::File(file), offset, check } => match self.files.get(file) {
+                Ok(file) => self.receive(id, Some(&file), offset, download, check),
+                Err(error) => self.tell(id, Answer::SourceFailed(error.into())),
+            },
+            // A body that is not read to its end costs the connection, and nothing else.
+            BodyPlan::Discard => {}
+        }
+    }
+
+    /// Gives a body to the machine.
+    fn collect(&self, id: TaskId, mut download: Download) {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            match download.read(&mut buffer) {
+                Ok(0) => return self.tell(id, Answer::End(None)),
+                Ok(read) => {
+                    let chunk = Answer::Chunk(buffer.get(..read).unwrap_or_default());
+                    if let BodyPlan::Discard = self.answer(id, chunk) {
+                        return;
+                    }
+                }
+                Err(cause) => return self.tell(id, Answer::Failed { phase: Phase::Body, cause }),
+            }
+        }
+    }
+
+    /// Reads a body and checks it, and writes it into the file, if there is one, from this place on.
+    fn receive(
+        &self,
+        id: TaskId,
+        file: Option<&Arc<File>>,
+        mut at: u64,
+        mut download: Download,
+        mut check: Box<BodyCheck>,
+    ) {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let piece = match download.read(&mut buffer) {
+                Ok(0) => return self.tell(id, Answer::End(Some(check))),
+                Ok(read) => buffer.get(..read).unwrap_or_default(),
+                Err(cause) => return self.tell(id, Answer::Broken { check, cause }),
+            };
+            if check.update(piece).is_err() {
+                // The machine finds the same in the check, and says of which object.
+                return self.tell(id, Answer::End(Some(check)));
+            }
+            if let Some(Err(error)) = file.map(|file| files::write_all_at(file, piece, at)) {
+                return self.tell(id, Answer::SourceFailed(error.into()));
+            }
+            at += piece.len() as u64;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A limit on connections per host, which ureq's pool does not have.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use s3_io::{Cancel, Counts, Failure};
+use s3_proto::{Phase, TransportErrorKind};
+
+/// Lets as many requests at a time to one host as it may have connections.
+pub(crate) struct Gate(Arc<Inner>);
+
+struct Inner {
+    limit: usize,
+    /// Requests on their way, by host; those without any are not in it.
+    busy: Mutex<BTreeMap<String, usize>>,
+    freed: Condvar,
+    counts: Arc<Counts>,
+}
+
+/// The right to one connection; released when it is dropped.
+pub(crate) struct Permit {
+    inner: Arc<Inner>,
+    host: String,
+}
+
+impl Gate {
+    pub(crate) fn new(limit: usize, counts: Arc<Counts>) -> Self {
+        Self(Arc::new(Inner { limit, busy: Mutex::default(), freed: Condvar::new(), counts }))
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    pub(crate) fn enter(
+        &self,
+        host: &str,
+        patience: Option<Duration>,
+        cancel: &Cancel,
+    ) -> Result<Permit, Failure> {
+        let inner = &self.0;
+        let until = patience.map(|patience| Instant::now() + patience);
+        let woken = inner.clone();
+        let _registration = cancel.on_cancel(move || {
+            // Whoever has looked and not yet slept holds the lock.
+            drop(woken.lock());
+            woken.freed.notify_all();
+        });
+        let mut busy = inner.lock();
+        while busy.get(host).is_some_and(|busy| *busy >= inner.limit) {
+            if cancel.is_cancelled() {
+                return Err(exhausted("the call was cancelled while it waited for a connection"));
+            }
+            busy = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => inner.freed.wait(busy).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => {
+                    return Err(exhausted(format!(
+                        "all {} connections to {host} were busy for {} s; raise the limit, or ask for less at a time",
+                        inner.limit,
+                        patience.unwrap_or_default().as_secs_f64()
+                    )));
+                }
+                Some(left) => inner.freed.wait_timeout(busy, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+        *busy.entry(host.to_owned()).or_default() += 1;
+        inner.counts.active.fetch_add(1, Ordering::Relaxed);
+        Ok(Permit { inner: inner.clone(), host: host.to_owned() })
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut busy = self.inner.lock();
+        if let Some(count) = busy.get_mut(&self.host) {
+            *count -= 1;
+            if *count == 0 {
+                busy.remove(&self.host);
+            }
+        }
+        drop(busy);
+        self.inner.counts.active.fetch_sub(1, Ordering::Relaxed);
+        self.inner.freed.notify_all();
+    }
+}
+
+fn exhausted(message: impl Into<String>) -> Failure {
+    Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message)
+}

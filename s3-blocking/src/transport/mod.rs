@@ -1,0 +1,234 @@
+//! HTTP over ureq: a request in, a head and a body out, or how far it got.
+
+mod connect;
+mod gate;
+mod proxy;
+mod upload;
+mod wire;
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{EXPECT, HeaderValue};
+use s3_io::tls::Trust;
+use s3_io::{Cancel, Counts, Failure, PoolStats};
+use s3_proto::sign::BodyEncoder;
+use s3_proto::{Error, HttpTask, Payload, Phase, SourceError, TransportError, TransportErrorKind};
+use ureq::{Agent, BodyReader, SendBody};
+
+pub use connect::{Resolve, SystemResolver};
+pub(crate) use proxy::Proxy;
+
+use crate::source::Reader;
+use connect::{Connector, NoResolver};
+use gate::{Gate, Permit};
+use upload::Upload;
+use wire::Exchange;
+
+/// What can be set before the first connection.
+pub(crate) struct Options {
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) trust: Trust,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) connections: usize,
+    pub(crate) idle_connections: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            resolver: Arc::new(SystemResolver),
+            trust: Trust::default(),
+            proxy: None,
+            connections: 64,
+            // S3 closes connections that have been idle for some 20 s; one that we close first is not used at
+            // the very moment at which it goes away.
+            idle_connections: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Connections to all hosts that a client talks to.
+pub(crate) struct Transport {
+    agent: Agent,
+    gate: Gate,
+}
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    Failed(Failure),
+    Source(SourceError),
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<SourceError> for Unanswered {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+        let counts = Arc::new(Counts::default());
+        let connector = Connector {
+            resolver: options.resolver,
+            tls: options.trust.config(false)?,
+            proxy: options.proxy,
+            counts: counts.clone(),
+        };
+        // What is sent is what the core says, and what comes is what the peer said.
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .allow_non_standard_methods(true)
+            .proxy(None)
+            .user_agent("")
+            .accept("")
+            .accept_encoding("")
+            .max_idle_connections(usize::MAX)
+            .max_idle_connections_per_host(options.connections)
+            .max_idle_age(options.idle_connections)
+            .build();
+        let agent = Agent::with_parts(config, connector, NoResolver);
+        Ok(Self { agent, gate: Gate::new(options.connections, counts) })
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        self.gate.counts().stats()
+    }
+
+    /// Sends a request; `reader` gives the bytes of a [`Payload::Source`]. The connection is closed when
+    /// `cancel` is used, until the body has come to its end.
+    pub(crate) fn send(
+        &self,
+        task: HttpTask,
+        reader: Option<Reader>,
+        cancel: &Cancel,
+    ) -> Result<(http::response::Parts, Download), Unanswered> {
+        let HttpTask { request, encoder, timeouts, expect_continue } = task;
+        let host = request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        let permit = self.gate.enter(host, timeouts.pool, cancel)?;
+        let exchange = Exchange::new(timeouts, cancel.clone());
+        let (mut parts, payload) = request.into_parts();
+        if expect_continue {
+            parts.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        let mut upload = match (payload, reader) {
+            (Payload::Empty | Payload::Unsized, _) => None,
+            (Payload::Bytes(bytes), _) => Some(Upload::bytes(bytes, exchange.clone())),
+            (Payload::Source { len, .. }, Some(reader)) => {
+                let encoder = encoder.unwrap_or_else(|| BodyEncoder::identity(len));
+                Some(Upload::source(reader, encoder, exchange.clone())?)
+            }
+            (Payload::Source { .. }, None) => {
+                let error = io::Error::other("the request names a source, but none came with the call");
+                return Err(Unanswered::Source(error.into()));
+            }
+        };
+        let request = http::Request::from_parts(parts, ());
+        let answer = exchange.scope(|| match &mut upload {
+            Some(upload) => self.agent.run(request.map(|()| SendBody::from_reader(upload))),
+            None => self.agent.run(request),
+        });
+        let (error, all_sent) = upload.map_or((None, true), Upload::end);
+        if let Some(error) = error {
+            return Err(Unanswered::Source(error));
+        }
+        let phase = if all_sent { Phase::Wait } else { Phase::Send };
+        let (head, body) = match answer {
+            Ok(response) => response.into_parts(),
+            Err(error) => {
+                return Err(failure(error, phase, "the connection was closed before an answer came").into());
+            }
+        };
+        if head.status.is_success() && !all_sent {
+            let message = format!("the answer {} came before all of the body had been taken", head.status);
+            return Err(Failure::new(phase, TransportErrorKind::Closed, message).into());
+        }
+        Ok((head, Download::new(body, permit)))
+    }
+}
+
+/// A body with the right to its connection.
+pub(crate) struct Download {
+    /// `None` when all has come, or nothing more will.
+    open: Option<(BodyReader<'static>, Permit)>,
+    /// What is still to come, if the peer has said so.
+    left: Option<u64>,
+}
+
+impl Download {
+    fn new(body: ureq::Body, permit: Permit) -> Self {
+        let left = body.content_length();
+        let mut download = Self { open: Some((body.into_reader(), permit)), left };
+        download.release();
+        download
+    }
+
+    /// Reads what comes next; 0 is the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let Some((reader, _)) = &mut self.open else { return Ok(0) };
+        match reader.read(buffer) {
+            Ok(0) => {
+                self.open = None;
+                Ok(0)
+            }
+            Ok(read) => {
+                self.left = self.left.map(|left| left.saturating_sub(read as u64));
+                self.release();
+                Ok(read)
+            }
+            Err(error) => {
+                self.open = None;
+                let error = ureq::Error::from(error);
+                Err(failure(error, Phase::Body, "the connection was closed in the middle of the body").cause)
+            }
+        }
+    }
+
+    /// ureq gives a connection back when it is asked for more than there is. Whoever reads just as much as was
+    /// announced does not ask.
+    fn release(&mut self) {
+        if self.left == Some(0)
+            && let Some((mut reader, _)) = self.open.take()
+        {
+            // It does not block, and there is nothing in it.
+            let _ = reader.read(&mut [0]);
+        }
+    }
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+/// What went wrong in ureq, unless it was one of our connections that failed: that knows better.
+fn failure(error: ureq::Error, phase: Phase, closed: &str) -> Failure {
+    let (kind, message) = match error {
+        ureq::Error::Other(inner) => match inner.downcast::<Failure>() {
+            Ok(failure) => return *failure,
+            Err(inner) => (TransportErrorKind::Protocol, inner.to_string()),
+        },
+        ureq::Error::Io(error) => (TransportErrorKind::Closed, format!("{closed} ({error})")),
+        ureq::Error::Timeout(_) => (TransportErrorKind::Timeout, "the connection timed out".to_owned()),
+        error => (TransportErrorKind::Protocol, format!("the answer is not HTTP: {error}")),
+    };
+    Failure::new(phase, kind, message)
+}
+
+#[cfg(test)]
+mod tests;
