@@ -1,8 +1,10 @@
 //! The drivers, made to wait.
 
 use std::future::Future;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::thread;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -15,7 +17,11 @@ use s3_proto::{Config, Error};
 
 use crate::harness::{Body, Harness, Items, Options, Sent, Source};
 
+pub(crate) struct Blocking;
 pub(crate) struct Tokio;
+pub(crate) struct AsyncStd;
+/// The driver for async-std in a program on smol.
+pub(crate) struct Smol;
 
 /// Runs a future on tokio. One runtime for all, since connections belong to theirs.
 fn on_tokio<T>(future: impl Future<Output = T>) -> T {
@@ -81,3 +87,80 @@ macro_rules! asynchronous {
 }
 
 asynchronous!(Tokio = "tokio", s3_tokio on s3_tokio::Tokio, on_tokio);
+asynchronous!(AsyncStd = "async-std", s3_async_std on s3_async_std::AsyncStd, async_std::task::block_on);
+asynchronous!(Smol = "smol", s3_async_std on s3_async_std::AsyncStd, smol::block_on);
+
+impl Harness for Blocking {
+    const NAME: &'static str = "blocking";
+    type Driver = s3_blocking::Blocking;
+    type Client = s3_blocking::Client;
+
+    fn client(config: Config, options: &Options) -> Result<Self::Client, Error> {
+        let mut builder = s3_blocking::Client::builder(config);
+        if let Some(connections) = options.max_connections {
+            builder = builder.max_connections_per_host(connections);
+        }
+        let client = builder.build()?;
+        Ok(match &options.cancel {
+            Some(cancel) => client.with_cancel(cancel),
+            None => client,
+        })
+    }
+
+    fn load_config(environment: &[(&str, &str)]) -> Result<Config, Error> {
+        s3_blocking::load_config(environment.iter().copied().collect())
+    }
+
+    fn wait<T: Send + 'static>(sent: Sent<Self, T>) -> Result<T, Error> {
+        sent
+    }
+
+    fn send_all<O: Operation>(
+        requests: Vec<Request<O, Self::Driver>>,
+    ) -> Vec<Result<Answered<O, Self::Driver>, Error>> {
+        thread::scope(|scope| {
+            let calls: Vec<_> = requests.into_iter().map(|request| scope.spawn(|| request.send())).collect();
+            calls.into_iter().map(|call| call.join().unwrap()).collect()
+        })
+    }
+
+    fn next<T: Send + 'static>(items: &mut Items<Self, T>) -> Option<Result<T, Error>> {
+        items.next()
+    }
+
+    fn chunk(body: &mut Body<Self>) -> Option<Result<Bytes, Error>> {
+        body.next()
+    }
+
+    fn file(path: &Path) -> Source<Self> {
+        s3_blocking::Source::file(path).unwrap()
+    }
+
+    fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static, len: u64) -> Source<Self> {
+        s3_blocking::Source::reader(Pieces { pieces, rest: Bytes::new() }, len)
+    }
+
+    fn pool_stats(client: &Self::Client) -> PoolStats {
+        client.pool_stats()
+    }
+}
+
+/// Reads what an iterator gives.
+struct Pieces<I> {
+    pieces: I,
+    rest: Bytes,
+}
+
+impl<I: Iterator<Item = Bytes>> Read for Pieces<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.pieces.next() {
+                Some(piece) => self.rest = piece,
+                None => return Ok(0),
+            }
+        }
+        let len = buffer.len().min(self.rest.len());
+        buffer[..len].copy_from_slice(&self.rest.split_to(len));
+        Ok(len)
+    }
+}
