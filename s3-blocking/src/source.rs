@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use s3_io::files;
-use s3_proto::client::{Data, Source as ProtoSource};
+use s3_proto::client::Source as ProtoSource;
 
 /// Data to upload that is not held in memory: a file or a reader.
 ///
@@ -102,12 +102,6 @@ impl ProtoSource for Source {
 
     fn is_replayable(&self) -> bool {
         matches!(self.kind, Kind::File(..))
-    }
-}
-
-impl From<Source> for Data<Source> {
-    fn from(source: Source) -> Self {
-        Self::Source(source)
     }
 }
 

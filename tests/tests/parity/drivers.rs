@@ -1,10 +1,12 @@
 //! The drivers, made to wait.
 
 use std::future::Future;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::thread;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures_util::future::join_all;
 use futures_util::stream;
 use s3_io::PoolStats;
@@ -81,3 +83,76 @@ macro_rules! asynchronous {
 }
 
 asynchronous!(Tokio = "tokio", s3_tokio on s3_tokio::Tokio, on_tokio);
+
+pub(crate) struct Blocking;
+
+impl Harness for Blocking {
+    const NAME: &'static str = "blocking";
+    type Driver = s3_blocking::Blocking;
+    type Client = s3_blocking::Client;
+
+    fn client(config: Config, options: &Options) -> Result<Self::Client, Error> {
+        let mut builder = s3_blocking::Client::builder(config);
+        if let Some(connections) = options.max_connections {
+            builder = builder.max_connections_per_host(connections);
+        }
+        let client = builder.build()?;
+        Ok(options.cancel.as_ref().map_or_else(|| client.clone(), |cancel| client.with_cancel(cancel)))
+    }
+
+    fn load_config(environment: &[(&str, &str)]) -> Result<Config, Error> {
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        s3_blocking::load_config(environment.iter().map(text).collect())
+    }
+
+    fn wait<T: Send + 'static>(sent: Sent<Self, T>) -> Result<T, Error> {
+        sent
+    }
+
+    fn send_all<O: Operation>(
+        requests: Vec<Request<O, Self::Driver>>,
+    ) -> Vec<Result<Answered<O, Self::Driver>, Error>> {
+        thread::scope(|scope| {
+            let sent: Vec<_> =
+                requests.into_iter().map(|request| scope.spawn(move || request.send())).collect();
+            sent.into_iter().map(|sent| sent.join().unwrap()).collect()
+        })
+    }
+
+    fn next<T: Send + 'static>(items: &mut Items<Self, T>) -> Option<Result<T, Error>> {
+        items.next()
+    }
+
+    fn chunk(body: &mut Body<Self>) -> Option<Result<Bytes, Error>> {
+        body.next()
+    }
+
+    fn file(path: &Path) -> Source<Self> {
+        s3_blocking::Source::file(path).unwrap()
+    }
+
+    fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static, len: u64) -> Source<Self> {
+        s3_blocking::Source::reader(Pieces(pieces, Bytes::new()), len)
+    }
+
+    fn pool_stats(client: &Self::Client) -> PoolStats {
+        client.pool_stats()
+    }
+}
+
+/// Pieces as a reader.
+struct Pieces<I>(I, Bytes);
+
+impl<I: Iterator<Item = Bytes>> Read for Pieces<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.1.is_empty() {
+            match self.0.next() {
+                Some(piece) => self.1 = piece,
+                None => return Ok(0),
+            }
+        }
+        let taken = self.1.len().min(buffer.len());
+        self.1.copy_to_slice(&mut buffer[..taken]);
+        Ok(taken)
+    }
+}
