@@ -1,12 +1,11 @@
 //! The drivers, made to wait.
 
 use std::future::Future;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::thread;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream;
 use s3_io::PoolStats;
@@ -132,27 +131,10 @@ impl Harness for Blocking {
     }
 
     fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static, len: u64) -> Source<Self> {
-        s3_blocking::Source::reader(Pieces(pieces, Bytes::new()), len)
+        s3_blocking::Source::pieces(pieces.map(Ok), len)
     }
 
     fn pool_stats(client: &Self::Client) -> PoolStats {
         client.pool_stats()
-    }
-}
-
-/// Pieces as a reader.
-struct Pieces<I>(I, Bytes);
-
-impl<I: Iterator<Item = Bytes>> Read for Pieces<I> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.1.is_empty() {
-            match self.0.next() {
-                Some(piece) => self.1 = piece,
-                None => return Ok(0),
-            }
-        }
-        let taken = self.1.len().min(buffer.len());
-        self.1.copy_to_slice(&mut buffer[..taken]);
-        Ok(taken)
     }
 }
