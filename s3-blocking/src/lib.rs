@@ -15,7 +15,7 @@
 //! ```
 //!
 //! - [`Client`] has all operations; what concerns connections is set with [`Client::builder`].
-//! - [`Source`] is what is uploaded other than bytes in memory: a file, a reader.
+//! - [`Source`] is what is uploaded other than bytes in memory: a file, a reader, an iterator.
 //! - [`Body`] is what is downloaded: a reader, pieces one by one, or all at once.
 //! - [`Items`] iterates over page after page of a list.
 //! - [`Cancel`] ends calls from another thread, or from the handler of Ctrl-C.

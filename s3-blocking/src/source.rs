@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use s3_io::files;
 use s3_proto::client::Source as ProtoSource;
 
-/// Data to upload that is not held in memory: a file or a reader.
+/// Data to upload that is not held in memory: a file, a reader or an iterator.
 ///
 /// ```no_run
 /// # fn f() -> std::io::Result<()> {
@@ -53,6 +53,18 @@ impl Source {
     /// uploads in parts, which read it part by part; a single request refuses it.
     pub fn unsized_reader(reader: impl Read + Send + 'static) -> Self {
         Self { len: None, kind: once(reader) }
+    }
+
+    /// An iterator over `len` bytes, piece by piece. They can be read once, as those of a
+    /// [`reader`](Self::reader).
+    pub fn pieces(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static, len: u64) -> Self {
+        Self { len: Some(len), kind: once(Pieces { pieces, rest: Bytes::new(), left: len }) }
+    }
+
+    /// An iterator to its end, wherever that is: for uploads in parts, as
+    /// [`unsized_reader`](Self::unsized_reader).
+    pub fn unsized_pieces(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+        Self { len: None, kind: once(Pieces { pieces, rest: Bytes::new(), left: u64::MAX }) }
     }
 
     /// Starts reading this range.
@@ -159,6 +171,30 @@ impl Drop for Borrowed {
     }
 }
 
+/// Pieces as a reader. One that goes past the length is refused, rather than cut.
+struct Pieces<I> {
+    pieces: I,
+    rest: Bytes,
+    left: u64,
+}
+
+impl<I: Iterator<Item = io::Result<Bytes>>> Read for Pieces<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            let Some(piece) = self.pieces.next().transpose()? else { return Ok(0) };
+            self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "there are more bytes than were announced")
+            })?;
+            self.rest = piece;
+        }
+        let taken = self.rest.len().min(buffer.len());
+        if let Some(target) = buffer.get_mut(..taken) {
+            self.rest.copy_to_slice(target);
+        }
+        Ok(taken)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +208,8 @@ mod tests {
             Source::reader(&b"0123456789"[..], 10),
             Source::reader(&b"0123456789 and more"[..], 10),
             Source::unsized_reader(&b"0123456789"[..]),
+            Source::pieces(["012", "", "3456789"].map(|piece| Ok(piece.into())).into_iter(), 10),
+            Source::unsized_pieces(["0123456", "789"].map(|piece| Ok(piece.into())).into_iter()),
         ];
         std::fs::remove_file(&path).unwrap();
         for mut source in sources {

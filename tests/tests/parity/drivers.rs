@@ -1,7 +1,6 @@
 //! The drivers, made to wait.
 
 use std::future::Future;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::thread;
@@ -137,30 +136,10 @@ impl Harness for Blocking {
     }
 
     fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static, len: u64) -> Source<Self> {
-        s3_blocking::Source::reader(Pieces { pieces, rest: Bytes::new() }, len)
+        s3_blocking::Source::pieces(pieces.map(Ok), len)
     }
 
     fn pool_stats(client: &Self::Client) -> PoolStats {
         client.pool_stats()
-    }
-}
-
-/// Reads what an iterator gives.
-struct Pieces<I> {
-    pieces: I,
-    rest: Bytes,
-}
-
-impl<I: Iterator<Item = Bytes>> Read for Pieces<I> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            match self.pieces.next() {
-                Some(piece) => self.rest = piece,
-                None => return Ok(0),
-            }
-        }
-        let len = buffer.len().min(self.rest.len());
-        buffer[..len].copy_from_slice(&self.rest.split_to(len));
-        Ok(len)
     }
 }
