@@ -59,7 +59,7 @@ async fn transfer(client: &Client, bucket: &str, samples: &[Sample]) -> Result<(
         step.end(same_sha256(content, &download)?);
 
         let step = Step::presign(key);
-        let presigned = client.get_object(bucket, key).presign(Duration::from_mins(5)).await?;
+        let presigned = client.get_object(bucket, key).presign(Duration::from_secs(300)).await?;
         match fetch(&presigned.uri.to_string())? {
             Some(fetched) => {
                 same(fetched == *content, "what the presigned URL gives")?;

@@ -1,0 +1,84 @@
+//! S3 on async-std, and on smol: hyper, rustls, and the protocol of [`s3_proto`], which decides everything.
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use s3_async_std::{Client, Source};
+//!
+//! let client = Client::from_env().await?;
+//! client.put_object("bucket", "backup.tar", Source::file("backup.tar").await?).await?;
+//!
+//! let object = client.get_object("bucket", "backup.tar").await?;
+//! println!("{:?} bytes", object.body.content_length());
+//! object.body.into_file("restored.tar").await?;
+//! # Ok(()) }
+//! ```
+//!
+//! - [`Client`] has all operations; what concerns connections is set with [`Client::builder`].
+//! - [`Source`] is what is uploaded other than bytes in memory: a file, a reader, a stream.
+//! - [`Body`] is what is downloaded: a stream of bytes, a reader, or all at once.
+//! - [`Items`] yields page after page of a list.
+//! - [`Cancel`] ends calls from outside.
+//!
+//! Readers and writers are those of [`futures_io`], which async-std and smol share. All futures may be dropped
+//! at any point; the connection of a request that is dropped half-way is closed.
+//!
+//! Futures run under any executor, such as `async_std::task::block_on` or `smol::block_on`. What has to go on
+//! beside them runs on async-std's own threads, which start when they are first needed. No tokio runtime is
+//! started.
+#![forbid(unsafe_code)]
+
+mod body;
+mod runtime;
+mod source;
+
+pub use body::Body;
+pub use runtime::AsyncStd;
+pub use s3_io::driver::{Items, Resolve, Resolving, Sent};
+pub use s3_io::{Cancel, PoolStats};
+pub use s3_proto;
+use s3_proto::credentials::Environment;
+pub use s3_proto::{Config, Credentials, Error, ErrorKind, Phase};
+pub use source::Source;
+
+/// An S3 client on async-std. All operations are those of the core's [`Client`](s3_proto::client::Client),
+/// which it derefs to. Cloning it is cheap; clones share connections and caches.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), s3_async_std::Error> {
+/// let client = s3_async_std::Client::from_env().await?;
+/// client.put_object("bucket", "hello.txt", "Hello!").content_type("text/plain").await?;
+/// let body = client.get_object("bucket", "hello.txt").await?.body.collect().await?;
+/// assert_eq!(body, "Hello!");
+/// # Ok(()) }
+/// ```
+pub type Client = s3_io::driver::Client<AsyncStd>;
+
+/// Settings of connections.
+///
+/// ```
+/// # fn f(config: s3_async_std::Config) -> Result<(), s3_async_std::Error> {
+/// let client = s3_async_std::Client::builder(config).max_connections_per_host(16).no_proxy().build()?;
+/// # Ok(()) }
+/// ```
+pub type Builder = s3_io::driver::Builder<AsyncStd>;
+
+/// The system's resolver.
+pub type SystemResolver = s3_io::driver::SystemResolver<AsyncStd>;
+
+/// What these environment variables, and the profile files that they name, say about a client.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), s3_async_std::Error> {
+/// use s3_async_std::Client;
+///
+/// let environment = std::env::vars().collect();
+/// let config = s3_async_std::load_config(environment).await?.with_max_attempts(5);
+/// let client = Client::builder(config).max_connections_per_host(16).build()?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Settings that are contradictory or cannot be understood, or no region.
+pub async fn load_config(environment: Environment) -> Result<Config, Error> {
+    s3_io::driver::load_config::<AsyncStd>(environment).await
+}
