@@ -6,7 +6,6 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::AsyncRead;
-use s3_proto::client::Data;
 
 use crate::AsyncStd;
 
@@ -65,12 +64,6 @@ impl s3_proto::client::Source for Source {
 
     fn is_replayable(&self) -> bool {
         self.0.is_replayable()
-    }
-}
-
-impl From<Source> for Data<Source> {
-    fn from(source: Source) -> Self {
-        Self::Source(source)
     }
 }
 

@@ -44,13 +44,13 @@ use std::time::Instant;
 
 use s3_proto::ErrorKind;
 
-use drivers::Tokio;
+use drivers::{AsyncStd, Smol, Tokio};
 use harness::{Harness, Scenario, World};
 
 /// A driver: its name, and how it does in a scenario.
 type Column = (&'static str, fn(usize) -> Cell);
 
-const COLUMNS: [Column; 1] = [column::<Tokio>()];
+const COLUMNS: [Column; 3] = [column::<Tokio>(), column::<AsyncStd>(), column::<Smol>()];
 
 const fn column<H: Harness>() -> Column {
     (H::NAME, |scenario| run(&scenarios::<H>()[scenario]))

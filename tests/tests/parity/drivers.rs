@@ -16,6 +16,9 @@ use s3_proto::{Config, Error};
 use crate::harness::{Body, Harness, Items, Options, Sent, Source};
 
 pub(crate) struct Tokio;
+pub(crate) struct AsyncStd;
+/// The driver for async-std in a program on smol.
+pub(crate) struct Smol;
 
 /// Runs a future on tokio. One runtime for all, since connections belong to theirs.
 fn on_tokio<T>(future: impl Future<Output = T>) -> T {
@@ -81,3 +84,5 @@ macro_rules! asynchronous {
 }
 
 asynchronous!(Tokio = "tokio", s3_tokio on s3_tokio::Tokio, on_tokio);
+asynchronous!(AsyncStd = "async-std", s3_async_std on s3_async_std::AsyncStd, async_std::task::block_on);
+asynchronous!(Smol = "smol", s3_async_std on s3_async_std::AsyncStd, smol::block_on);
