@@ -403,6 +403,61 @@ async fn a_proxy_tunnels_https_and_may_refuse() {
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Proxy));
 }
 
+#[tokio::test]
+async fn a_proxy_that_agrees_is_a_tunnel() {
+    let secure = tls_server().await;
+    let (sender, mut heads) = tokio::sync::mpsc::unbounded_channel();
+    let proxy = server(move |mut stream| {
+        let sender = sender.clone();
+        async move {
+            let head = head_of(&mut stream).await;
+            let to = head.split(' ').nth(1).unwrap().to_owned();
+            sender.send(head).unwrap();
+            let mut onward = TcpStream::connect(to).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+            // Whichever side goes first ends the tunnel.
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
+        }
+    })
+    .await;
+    let proxy = proxy.trim_end_matches("/bucket/key").replace("http://", "http://user:password@");
+    let transport = transport_with(|options| {
+        options.trust.extra_roots.push(CERTIFICATE.to_vec());
+        options.proxies = Some(Arc::new(Matcher::builder().https(proxy).build()));
+    });
+
+    let (_, download) = transport.send(task("GET", &secure, Payload::Empty), None).await.unwrap();
+
+    assert_eq!(read(download).await.unwrap(), b"secret");
+    let head = heads.recv().await.unwrap();
+    let authority = secure.trim_start_matches("https://").trim_end_matches("/bucket/key");
+    assert!(head.starts_with(&format!("CONNECT {authority} HTTP/1.1\r\n")), "{head}");
+    assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnzd29yza=="), "{head}");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_take_connections_is_not_waited_for() {
+    // Nobody accepts, and once the queue is full the system does not answer either.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    let patience = Duration::from_millis(200);
+    while let Ok(connected) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        queue.push(connected.unwrap());
+        assert!(queue.len() < 100, "the queue has no end");
+    }
+    let mut sent = task("GET", &format!("http://{address}/"), Payload::Empty);
+    sent.timeouts.connect = Some(patience);
+    let transport = transport();
+
+    let result = transport.send(sent, None).await;
+
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Timeout));
+    assert_eq!(transport.stats(), PoolStats::default());
+}
+
 const CERTIFICATE: &[u8] = include_bytes!("data/localhost.pem");
 const KEY: &[u8] = include_bytes!("data/localhost.key");
 
