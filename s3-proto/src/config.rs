@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::credentials::{CredentialsSource, Environment};
-use crate::endpoint::{AddressingStyle, Endpoint, Region};
+use crate::endpoint::{AddressingStyle, Endpoint, EndpointOptions, Region, is_aws_host};
 use crate::machine::Timeouts;
 use crate::retry::RetryConfig;
 use crate::{Credentials, Error};
@@ -25,8 +25,11 @@ pub struct Config {
     pub region: Region,
     /// A store other than Amazon S3, or a way to it; `None` is Amazon S3 itself.
     pub endpoint: Option<Endpoint>,
-    /// Whether the bucket stands in the host or in the path.
-    pub addressing_style: AddressingStyle,
+    /// Whether the bucket stands in the host or in the path. `None`, the default: on AWS in the host where its
+    /// name allows it, on any other endpoint in the path.
+    pub addressing_style: Option<AddressingStyle>,
+    /// Which of the addresses of AWS are wanted: dual-stack, FIPS, accelerated and so on.
+    pub endpoint_options: EndpointOptions,
     /// Where credentials come from.
     pub credentials: CredentialsSource,
     /// How often and how patiently calls are repeated.
@@ -78,7 +81,8 @@ impl Config {
         Ok(Self {
             region: Region::new(region)?,
             endpoint: None,
-            addressing_style: AddressingStyle::Auto,
+            addressing_style: None,
+            endpoint_options: EndpointOptions::default(),
             credentials: CredentialsSource::Anonymous,
             retry: RetryConfig::default(),
             timeouts: Timeouts::default(),
@@ -117,7 +121,7 @@ impl Config {
 
     /// With this addressing style.
     pub fn with_addressing_style(mut self, style: AddressingStyle) -> Self {
-        self.addressing_style = style;
+        self.addressing_style = Some(style);
         self
     }
 
@@ -131,6 +135,27 @@ impl Config {
     pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
+    }
+
+    /// With these addresses of AWS: dual-stack, FIPS, accelerated and so on.
+    pub fn with_endpoint_options(mut self, options: EndpointOptions) -> Self {
+        self.endpoint_options = options;
+        self
+    }
+
+    /// Whether requests go to AWS itself.
+    pub(crate) fn is_aws(&self) -> bool {
+        self.endpoint.as_ref().is_none_or(|endpoint| is_aws_host(endpoint.host()))
+    }
+
+    /// Where the name of this bucket stands.
+    pub(crate) fn addressing_style_for(&self, bucket: Option<&str>) -> AddressingStyle {
+        // An ARN has its place in the host, wherever buckets have theirs.
+        let by_default = || match bucket {
+            Some(bucket) if !self.is_aws() && !bucket.starts_with("arn:") => AddressingStyle::Path,
+            _ => AddressingStyle::Auto,
+        };
+        self.addressing_style.unwrap_or_else(by_default)
     }
 
     pub(crate) fn sends_checksums(&self) -> bool {

@@ -344,6 +344,7 @@ impl Exchange {
         let (credentials, generation) = self.current_credentials(now)?;
         let plan = Plan {
             session: &self.session,
+            operation: self.operation,
             draft: &self.draft,
             credentials: credentials.as_deref(),
             region: &self.region,

@@ -7,17 +7,18 @@ use std::time::Duration;
 use crate::checksum::{ChecksumAlgorithm, Hasher};
 use crate::config::{Config, PayloadSigning};
 use crate::encode::{hex_digest, uri_encode_path_into};
-use crate::endpoint::{EndpointParams, Region, ResolvedEndpoint, resolve};
+use crate::endpoint::{AuthScheme, EndpointParams, OperationNeeds, Region, ResolvedEndpoint, resolve};
 use crate::machine::{HttpTask, Payload};
 use crate::ops::Draft;
 use crate::session::Session;
 use crate::sign::{self, BodyEncoder, PayloadHash, Presigned, Receipt, SigningParams, Trailer};
 use crate::validate::{BucketRule, check_bucket, check_key};
-use crate::{Credentials, Error, Timestamp};
+use crate::{Credentials, Error, ErrorKind, Timestamp};
 
 /// What one attempt is made of.
 pub(crate) struct Plan<'a> {
     pub(crate) session: &'a Session,
+    pub(crate) operation: &'static str,
     pub(crate) draft: &'a Draft,
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) region: &'a Region,
@@ -148,7 +149,13 @@ fn signing<'a>(
     credentials: &'a Credentials,
     endpoint: &ResolvedEndpoint,
 ) -> Result<SigningParams<'a>, Error> {
-    let key = plan.session.key(credentials, plan.time, endpoint.signing_region.as_str())?;
+    // A directory bucket also takes the account's own credentials with every request.
+    if !endpoint.accepts(AuthScheme::SigV4) && !endpoint.accepts(AuthScheme::SigV4Express) {
+        let message = "multi-region access points need Signature V4a: turn on the feature `sigv4a`";
+        return Err(Error::new(ErrorKind::NotImplemented, message));
+    }
+    let region = endpoint.signing_region.as_str();
+    let key = plan.session.key(credentials, plan.time, region, endpoint.signing_name)?;
     SigningParams::with_key(credentials, key, plan.time)
 }
 
@@ -157,15 +164,18 @@ fn address(plan: &Plan<'_>) -> Result<(ResolvedEndpoint, Uri), Error> {
     let (config, draft) = (plan.session.config(), plan.draft);
     let mut params = EndpointParams::new(plan.region);
     params.endpoint = config.endpoint.as_ref();
-    params.style = config.addressing_style;
+    params.style = config.addressing_style_for(draft.bucket.as_deref());
     params.bucket = draft.bucket.as_deref();
+    params.options = config.endpoint_options;
+    params.operation = OperationNeeds::of(plan.operation);
+    params.plain_names = !config.is_aws();
     let endpoint = resolve(&params)?;
     let mut key = String::new();
     if let Some(plain) = &draft.key {
         uri_encode_path_into(plain, &mut key);
     }
     let mut text = String::with_capacity(96 + key.len() + draft.query.len());
-    endpoint.write_uri(&mut text, draft.bucket.as_deref(), &key, &draft.query);
+    endpoint.write_uri(&mut text, &key, &draft.query);
     let uri = Uri::try_from(text)
         .map_err(|e| Error::invalid_input(format!("bucket, key and endpoint make no valid URL: {e}")))?;
     Ok((endpoint, uri))

@@ -76,8 +76,9 @@ impl Session {
         credentials: &Credentials,
         time: Timestamp,
         region: &str,
+        service: &str,
     ) -> Result<SigningKey, Error> {
-        lock(&self.0.keys).get(credentials, time, region, "s3")
+        lock(&self.0.keys).get(credentials, time, region, service)
     }
 
     pub(crate) fn region_of(&self, bucket: Option<&str>) -> Region {

@@ -217,3 +217,36 @@ fn debug_shows_no_secret() {
         }
     }
 }
+
+#[test]
+fn an_arn_stands_for_the_bucket_in_host_and_signature() {
+    let arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/reports";
+    let sent = send(aws(), HeadObject::new(arn, "k"));
+    assert_eq!(
+        sent.request.uri().to_string(),
+        "https://reports-123456789012.s3-accesspoint.eu-west-1.amazonaws.com/k"
+    );
+    assert!(sent.header("authorization").unwrap().contains("/eu-west-1/s3/aws4_request"));
+}
+
+#[test]
+fn directory_buckets_are_signed_for_their_own_service_and_made_at_the_control_endpoint() {
+    let bucket = "logs--use1-az4--x-s3";
+    let sent = send(aws(), HeadObject::new(bucket, "k"));
+    assert_eq!(
+        sent.request.uri().to_string(),
+        format!("https://{bucket}.s3express-use1-az4.us-east-1.amazonaws.com/k")
+    );
+    assert!(sent.header("authorization").unwrap().contains("/us-east-1/s3express/aws4_request"));
+    let sent = send(aws(), s3_proto::ops::CreateBucket::new(bucket));
+    assert_eq!(
+        sent.request.uri().to_string(),
+        format!("https://s3express-control.us-east-1.amazonaws.com/{bucket}")
+    );
+}
+
+#[test]
+fn the_source_of_a_copy_can_be_an_access_point() {
+    let source = CopySource::new("arn:aws:s3:us-east-1:1:accesspoint/a", "x y");
+    assert_eq!(source.to_string(), "arn%3Aaws%3As3%3Aus-east-1%3A1%3Aaccesspoint/a/object/x%20y");
+}

@@ -2,7 +2,10 @@
 
 use super::FileLocations;
 use super::{Cache, Credentials, Environment, FileRead, Lease, Platform, ProfileSet};
-use super::{addressing_style_from, default_chain, endpoint_url_from, file_locations, region_from};
+use super::{
+    addressing_style_from, default_chain, endpoint_options_from, endpoint_url_from, file_locations,
+    region_from,
+};
 use crate::config::Config;
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, Task, TaskId};
 use crate::{Error, ErrorKind, Phase, Secret};
@@ -132,8 +135,9 @@ impl LoadConfig {
         }
         config.endpoint = endpoint;
         if let Some(style) = addressing_style_from(&profiles, profile)? {
-            config.addressing_style = style;
+            config.addressing_style = Some(style);
         }
+        config.endpoint_options = endpoint_options_from(&self.environment, &profiles, profile)?;
         Ok(config)
     }
 }

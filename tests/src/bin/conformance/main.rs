@@ -13,6 +13,7 @@ mod checksums;
 mod date_time;
 mod drive;
 mod endpoint_functions;
+mod endpoints;
 mod names;
 mod profiles;
 mod s3_api;
@@ -36,6 +37,7 @@ const LISTS: &[&[List]] = &[
     checksums::LISTS,
     date_time::LISTS,
     endpoint_functions::LISTS,
+    endpoints::LISTS,
     profiles::LISTS,
     names::LISTS,
     s3_api::LISTS,
