@@ -2,7 +2,7 @@
 
 use super::environment::Environment;
 use super::profile_files::ProfileSet;
-use crate::endpoint::{AddressingStyle, Endpoint, EndpointOptions, Region};
+use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Region};
 use crate::{Error, ErrorKind};
 
 /// The region: `AWS_REGION`, `AWS_DEFAULT_REGION`, or `region` of the profile.
@@ -91,6 +91,56 @@ pub fn addressing_style_from(profiles: &ProfileSet, profile: &str) -> Result<Opt
                 section.place("s3").unwrap_or_default(),
                 other.escape_debug()
             );
+            Err(Error::new(ErrorKind::Configuration, message))
+        }
+    }
+}
+
+/// When requests carry a checksum that nobody asked for: `AWS_REQUEST_CHECKSUM_CALCULATION`, or
+/// `request_checksum_calculation` of the profile, each `when_supported` or `when_required`
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-dataintegrity.html>).
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] for another value, with where it is set.
+pub fn request_checksums_from(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+) -> Result<Option<ChecksumMode>, Error> {
+    checksum_mode(env, profiles, profile, "AWS_REQUEST_CHECKSUM_CALCULATION", "request_checksum_calculation")
+}
+
+/// When answers are checked: `AWS_RESPONSE_CHECKSUM_VALIDATION`, or `response_checksum_validation` of the
+/// profile, each as in [`request_checksums_from`].
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] for another value, with where it is set.
+pub fn response_checksums_from(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+) -> Result<Option<ChecksumMode>, Error> {
+    checksum_mode(env, profiles, profile, "AWS_RESPONSE_CHECKSUM_VALIDATION", "response_checksum_validation")
+}
+
+fn checksum_mode(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+    variable: &str,
+    property: &str,
+) -> Result<Option<ChecksumMode>, Error> {
+    let section = profiles.profile(profile);
+    let of_profile = || Some((section?.get(property)?, section?.place(property)?));
+    let Some((value, place)) = env.get(variable).map(|v| (v, variable.to_owned())).or_else(of_profile) else {
+        return Ok(None);
+    };
+    match value.trim().to_ascii_lowercase().as_str() {
+        "when_supported" => Ok(Some(ChecksumMode::WhenSupported)),
+        "when_required" => Ok(Some(ChecksumMode::WhenRequired)),
+        _ => {
+            let shown = value.escape_debug();
+            let message = format!("{place}: '{shown}' is neither when_supported nor when_required");
             Err(Error::new(ErrorKind::Configuration, message))
         }
     }

@@ -13,6 +13,7 @@ mod host;
 mod operation;
 mod outposts;
 mod partition;
+mod providers;
 mod region;
 mod resolve;
 
@@ -21,7 +22,7 @@ pub use custom::Endpoint;
 pub use host::{is_valid_host_label, is_virtual_hostable};
 pub use operation::OperationNeeds;
 pub use partition::Partition;
-pub(crate) use partition::is_aws_host;
+pub use providers::{ChecksumMode, Provider};
 pub use region::Region;
 pub use resolve::{AddressingStyle, AuthScheme, EndpointOptions, EndpointParams, ResolvedEndpoint, resolve};
 

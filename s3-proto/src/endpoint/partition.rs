@@ -135,7 +135,7 @@ fn is_region_below(region: &str, prefix: &str) -> bool {
 }
 
 /// Whether AWS itself answers under this host name (lower case), in any partition.
-pub(crate) fn is_aws_host(host: &str) -> bool {
+pub(super) fn is_aws_host(host: &str) -> bool {
     let suffixes = PARTITIONS.iter().flat_map(|p| [p.dns_suffix, p.dual_stack_suffix]);
     let below = |suffix: &str| host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
     suffixes.into_iter().any(below)

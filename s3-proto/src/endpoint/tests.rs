@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::partition::is_aws_host;
 use super::*;
 use crate::{Error, ErrorKind};
 
@@ -220,6 +221,51 @@ fn each_kind_of_name_has_its_host_its_service_and_its_way_of_signing() {
         assert_eq!((got.authority.as_str(), got.path.as_str()), (host, ""), "{bucket}");
         assert_eq!((got.signing_name, got.signing_region.as_str()), (service, region), "{bucket}");
         assert_eq!(got.auth_schemes, schemes, "{bucket}");
+    }
+}
+
+#[test]
+fn a_provider_is_known_by_its_host_or_called_by_its_name() {
+    let cases = [
+        ("https://s3.eu-west-1.amazonaws.com", "aws"),
+        ("https://vpce-1.s3.us-west-2.vpce.amazonaws.com", "aws"),
+        ("https://abc.r2.cloudflarestorage.com", "cloudflare"),
+        ("https://abc.eu.r2.cloudflarestorage.com", "cloudflare"),
+        ("https://s3.us-west-004.backblazeb2.com", "backblaze"),
+        ("https://storage.googleapis.com", "google"),
+        ("https://fra1.digitaloceanspaces.com", "digitalocean"),
+        ("https://s3.eu-central-1.wasabisys.com", "wasabi"),
+        ("https://fsn1.your-objectstorage.com.", "hetzner"),
+        ("https://s3.fr-par.scw.cloud", "scaleway"),
+        ("https://s3.gra.io.cloud.ovh.net", "ovh"),
+        ("https://ns.compat.objectstorage.us-ashburn-1.oraclecloud.com", "oracle"),
+        ("https://cos.ap-beijing.myqcloud.com", "tencent"),
+        ("https://oss-cn-hangzhou.aliyuncs.com", "alibaba"),
+        ("http://s3.localhost.localstack.cloud:4566", "localstack"),
+        ("https://play.min.io", "minio"),
+        ("http://127.0.0.1:9000", "generic"),
+        ("https://notscw.cloud", "generic"),
+        ("https://scw.cloud.example", "generic"),
+    ];
+    for (endpoint, name) in cases {
+        assert_eq!(Provider::of(&Endpoint::parse(endpoint).unwrap()).name, name, "{endpoint}");
+    }
+    assert_eq!(Provider::named("MinIO"), Some(Provider::MINIO));
+    assert_eq!(Provider::named("nobody"), None);
+}
+
+#[test]
+fn profiles_agree_with_themselves() {
+    let mut names: Vec<_> = Provider::ALL.iter().map(|p| p.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Provider::ALL.len(), "each has a name of its own");
+    for provider in Provider::ALL {
+        // A checksum of a stream is known only at its end: who gets one by default must take it there.
+        assert!(provider.checksums != ChecksumMode::WhenSupported || provider.trailers, "{provider:?}");
+        assert!(!provider.signed_trailers || (provider.trailers && provider.signed_chunks), "{provider:?}");
+        assert!(provider.min_part_size <= provider.max_part_size && provider.max_parts > 0, "{provider:?}");
+        assert!(provider.left_out.iter().all(|name| http::HeaderName::from_static(name) == *name));
     }
 }
 
