@@ -80,6 +80,7 @@ pub mod ops;
 pub mod pages;
 mod prepare;
 pub mod redact;
+mod redirect;
 mod retry;
 mod secret;
 mod session;

@@ -24,6 +24,7 @@ pub use operation::OperationNeeds;
 pub use partition::Partition;
 pub use providers::{ChecksumMode, Provider};
 pub use region::Region;
+pub(crate) use region::region_of_host;
 pub use resolve::{AddressingStyle, AuthScheme, EndpointOptions, EndpointParams, ResolvedEndpoint, resolve};
 
 #[cfg(test)]

@@ -118,6 +118,11 @@ impl Partition {
         self.implicit_global_region
     }
 
+    /// What stands before the suffix of any partition in the name of a host.
+    pub(super) fn without_dns_suffix(host: &str) -> Option<&str> {
+        PARTITIONS.iter().find_map(|p| host.strip_suffix(p.dns_suffix)?.strip_suffix('.'))
+    }
+
     fn has(&self, region: &str) -> bool {
         region == self.global || self.prefixes.iter().any(|prefix| is_region_below(region, prefix))
     }

@@ -93,3 +93,22 @@ impl FromStr for Region {
         Self::new(name)
     }
 }
+
+/// The region that one of S3's own hosts lies in, such as `bucket.s3.eu-west-1.amazonaws.com` or, in the old form,
+/// `bucket.s3-eu-west-1.amazonaws.com`. `None` for any other host, and for those without a region.
+pub(crate) fn region_of_host(host: &str) -> Option<Region> {
+    let rest = Partition::without_dns_suffix(host)?;
+    let mut labels = rest.rsplit('.');
+    let last = labels.next()?;
+    let name = match last.strip_prefix("s3-") {
+        Some(name) => name,
+        None => match labels.next()? {
+            "s3" | "s3-fips" => last,
+            "dualstack" if matches!(labels.next(), Some("s3" | "s3-fips")) => last,
+            _ => return None,
+        },
+    };
+    // Hosts without a region, such as `s3-accelerate`, look the same.
+    let region = Region::new(name).ok()?;
+    region.as_str().ends_with(|c: char| c.is_ascii_digit()).then_some(region)
+}
