@@ -156,14 +156,25 @@ fn signing<'a>(
     credentials: &'a Credentials,
     endpoint: &ResolvedEndpoint,
 ) -> Result<SigningParams<'a>, Error> {
-    // A directory bucket also takes the account's own credentials with every request.
-    if !endpoint.accepts(AuthScheme::SigV4) && !endpoint.accepts(AuthScheme::SigV4Express) {
-        let message = "multi-region access points need Signature V4a: turn on the feature `sigv4a`";
-        return Err(Error::new(ErrorKind::NotImplemented, message));
+    let (session, time, service) = (plan.session, plan.time, endpoint.signing_name);
+    let key = match endpoint.auth_schemes.iter().find(|scheme| can_sign(**scheme)) {
+        #[cfg(feature = "sigv4a")]
+        Some(AuthScheme::SigV4a) => session.key_v4a(credentials, time, service)?,
+        Some(_) => session.key(credentials, time, endpoint.signing_region.as_str(), service)?,
+        None => {
+            let message = "multi-region access points need Signature V4a: turn on the feature `sigv4a`";
+            return Err(Error::new(ErrorKind::NotImplemented, message));
+        }
+    };
+    SigningParams::with_key(credentials, key, time)
+}
+
+/// A directory bucket takes the account's own credentials with every request too.
+fn can_sign(scheme: AuthScheme) -> bool {
+    match scheme {
+        AuthScheme::SigV4 | AuthScheme::SigV4Express => true,
+        AuthScheme::SigV4a => cfg!(feature = "sigv4a"),
     }
-    let region = endpoint.signing_region.as_str();
-    let key = plan.session.key(credentials, plan.time, region, endpoint.signing_name)?;
-    SigningParams::with_key(credentials, key, plan.time)
 }
 
 /// The host for the bucket, and the absolute URI there.

@@ -81,6 +81,16 @@ impl Session {
         lock(&self.0.keys).get(credentials, time, region, service)
     }
 
+    #[cfg(feature = "sigv4a")]
+    pub(crate) fn key_v4a(
+        &self,
+        credentials: &Credentials,
+        time: Timestamp,
+        service: &str,
+    ) -> Result<SigningKey, Error> {
+        lock(&self.0.keys).get_v4a(credentials, time, "*", service)
+    }
+
     pub(crate) fn region_of(&self, bucket: Option<&str>) -> Region {
         let known = bucket.and_then(|bucket| lock(&self.0.regions).get(bucket).cloned());
         known.unwrap_or_else(|| self.0.config.region.clone())

@@ -342,3 +342,28 @@ fn the_source_of_a_copy_can_be_an_access_point() {
     let source = CopySource::new("arn:aws:s3:us-east-1:1:accesspoint/a", "x y");
     assert_eq!(source.to_string(), "arn%3Aaws%3As3%3Aus-east-1%3A1%3Aaccesspoint/a/object/x%20y");
 }
+
+const MULTI_REGION: &str = "arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap";
+
+#[cfg(feature = "sigv4a")]
+#[test]
+fn multi_region_access_points_are_signed_for_all_regions() {
+    let sent = send(aws(), HeadObject::new(MULTI_REGION, "k"));
+    assert_eq!(sent.host(), "mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com");
+    assert_eq!(sent.header("x-amz-region-set"), Some("*"));
+    let authorization = sent.header("authorization").unwrap();
+    assert!(authorization.starts_with("AWS4-ECDSA-P256-SHA256 Credential="), "{authorization}");
+    assert!(authorization.contains("/s3/aws4_request") && !authorization.contains("us-east-1"));
+    assert!(sent.signed_headers().contains(&"x-amz-region-set"));
+    let again = send(aws(), HeadObject::new(MULTI_REGION, "k"));
+    assert_eq!(again.header("authorization"), Some(authorization), "a run can be repeated");
+}
+
+#[cfg(not(feature = "sigv4a"))]
+#[test]
+fn a_multi_region_access_point_says_which_feature_it_needs() {
+    let call = Call::new(Session::new(aws()), HeadObject::new(MULTI_REGION, "k"));
+    let driven = drive(call, |_| error(400, "Stop"));
+    assert!(driven.sent.is_empty());
+    assert!(driven.error().to_string().contains("`sigv4a`"), "{}", driven.error());
+}
