@@ -16,6 +16,7 @@ mod endpoint_functions;
 mod endpoints;
 mod names;
 mod profiles;
+mod protocol;
 mod s3_api;
 mod sigv4;
 mod tally;
@@ -39,6 +40,7 @@ const LISTS: &[&[List]] = &[
     endpoint_functions::LISTS,
     endpoints::LISTS,
     profiles::LISTS,
+    protocol::LISTS,
     names::LISTS,
     s3_api::LISTS,
     xml_samples::LISTS,
