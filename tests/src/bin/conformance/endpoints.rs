@@ -1,12 +1,14 @@
 //! endpoints.json and partitions.json: where requests go.
 
 use s3_proto::endpoint::{
-    AddressingStyle, AuthScheme, Endpoint, EndpointParams, Region, ResolvedEndpoint, resolve,
+    AddressingStyle, AuthScheme, Endpoint, EndpointParams, Provider, Region, ResolvedEndpoint, resolve,
 };
-use s3_proto::{Error, ErrorKind};
+use s3_proto::ops::{CreateBucket, GetObject, ListBuckets, ListObjects, ListObjectsV2, PutObject};
+use s3_proto::{Config, Credentials, Error, ErrorKind, Payload, Session};
 use serde_json::{Value, json};
 
 use crate::List;
+use crate::drive::request_in;
 use crate::tally::{Outcome, Tally, Verdict, fail, flag, items, same, skip, text};
 
 pub(crate) const LISTS: &[List] = &[
@@ -14,8 +16,13 @@ pub(crate) const LISTS: &[List] = &[
     ("partitions.json", "partitions", |cases| Tally::of(cases, partition)),
 ];
 
-/// `cases[]`: parameters, and the address, its way of signing, or an error.
+/// `cases[]`: parameters, and the address, its way of signing, or an error; and calls that come to the same.
 fn case(case: &Value) -> Outcome {
+    resolves(case)?;
+    items(case, "operation_inputs").iter().try_for_each(|input| called(case, input))
+}
+
+fn resolves(case: &Value) -> Outcome {
     match (case["error"].as_str(), resolved(&case["params"])) {
         (Some(_), Err(error)) => {
             same("kind of error", &ErrorKind::Configuration, &error.kind())?;
@@ -57,6 +64,62 @@ fn resolved(given: &Value) -> Result<ResolvedEndpoint, Error> {
     params.operation.object_lambda = flag(given, "UseObjectLambdaEndpoint");
     params.operation.no_access_points = flag(given, "DisableAccessPoints");
     resolve(&params)
+}
+
+/// `operation_inputs[]`: the call of a client, for operations that there are here.
+fn called(case: &Value, input: &Value) -> Outcome {
+    let (params, builtins) = (&input["params"], &input["builtins"]);
+    let member = |name: &str| params[name].as_str().unwrap_or_default().to_owned();
+    let (bucket, key) = (member("Bucket"), member("Key"));
+    let session = match session(builtins) {
+        Ok(session) => session,
+        Err(error) if case["error"].is_null() => return Err(error.into()),
+        Err(_) => return Ok(()),
+    };
+    let sent = match text(input, "operation")? {
+        "GetObject" => request_in(session, GetObject::new(bucket, &*key)),
+        "PutObject" => request_in(session, PutObject::new(bucket, &*key, Payload::Empty)),
+        "ListObjects" => request_in(session, ListObjects::new(bucket)),
+        "ListObjectsV2" => request_in(session, ListObjectsV2::new(bucket)),
+        "CreateBucket" => request_in(session, CreateBucket::new(bucket)),
+        "ListBuckets" => request_in(session, ListBuckets::new()),
+        _ => return Ok(()),
+    };
+    let Some(url) = case["url"].as_str() else {
+        return match sent {
+            Err(_) => Ok(()),
+            Ok(request) => Err(fail("an error of the call", request.uri().to_string())),
+        };
+    };
+    let separator = if key.is_empty() { "" } else { "/" };
+    let expected = [url, separator, &key].concat();
+    let uri = sent?.uri().to_string();
+    let got = uri.split('?').next().unwrap_or_default().trim_end_matches('/');
+    same("URL of the call", expected.as_str(), got)
+}
+
+/// A client with the settings that the rules call built-in.
+fn session(builtins: &Value) -> Result<Session, Error> {
+    let mut config = Config::new(builtins["AWS::Region"].as_str().unwrap_or_default())?
+        .with_credentials(Credentials::new("AKIDEXAMPLE", "secret")?)
+        // The rules know AWS and nothing else.
+        .with_provider(Provider::AWS);
+    if let Some(endpoint) = builtins["SDK::Endpoint"].as_str() {
+        config = config.with_endpoint(endpoint)?;
+    }
+    if flag(builtins, "AWS::S3::ForcePathStyle") {
+        config = config.with_addressing_style(AddressingStyle::Path);
+    }
+    config.relaxed_bucket_names = true;
+    let options = &mut config.endpoint_options;
+    options.dual_stack = flag(builtins, "AWS::UseDualStack");
+    options.fips = flag(builtins, "AWS::UseFIPS");
+    options.accelerate = flag(builtins, "AWS::S3::Accelerate");
+    options.global_endpoint = flag(builtins, "AWS::S3::UseGlobalEndpoint");
+    options.use_arn_region = builtins["AWS::S3::UseArnRegion"].as_bool().unwrap_or(true);
+    options.multi_region_access_points = !flag(builtins, "AWS::S3::DisableMultiRegionAccessPoints");
+    options.express_session_auth = !flag(builtins, "AWS::S3::DisableS3ExpressSessionAuth");
+    Ok(Session::new(config))
 }
 
 /// Without the slash that stands for an empty path.

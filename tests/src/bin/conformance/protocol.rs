@@ -66,6 +66,7 @@ fn request_of(case: &Value) -> Result<http::Request<Payload>, Verdict> {
     let session = session(&case["config"])?;
     macro_rules! send {
         ($op:expr; $($name:literal => $field:ident),*) => {{
+            #[allow(unused_mut)] // Some have nothing to set.
             let mut op = $op;
             for (name, value) in params.as_object().into_iter().flatten() {
                 match (name.as_str(), value.as_str()) {
