@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::credentials::{CredentialsSource, Environment};
-use crate::endpoint::{AddressingStyle, Endpoint, Region};
+use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Provider, Region};
 use crate::machine::Timeouts;
 use crate::retry::RetryConfig;
 use crate::{Credentials, Error};
@@ -25,8 +25,13 @@ pub struct Config {
     pub region: Region,
     /// A store other than Amazon S3, or a way to it; `None` is Amazon S3 itself.
     pub endpoint: Option<Endpoint>,
-    /// Whether the bucket stands in the host or in the path.
-    pub addressing_style: AddressingStyle,
+    /// What the store does differently. `None`, the default: told by the endpoint's host.
+    pub provider: Option<Provider>,
+    /// Whether the bucket stands in the host or in the path. `None`, the default: as the provider wants it, on
+    /// AWS in the host where its name allows it, elsewhere mostly in the path.
+    pub addressing_style: Option<AddressingStyle>,
+    /// Which of the addresses of AWS are wanted: dual-stack, FIPS, accelerated and so on.
+    pub endpoint_options: EndpointOptions,
     /// Where credentials come from.
     pub credentials: CredentialsSource,
     /// How often and how patiently calls are repeated.
@@ -42,13 +47,13 @@ pub struct Config {
     pub relaxed_bucket_names: bool,
     /// Whether downloads are checked against the service's checksum. Default: yes.
     pub verify_checksums: bool,
-    /// Whether uploads from memory carry a CRC64NVME. `None`, the default: to Amazon S3, but not to custom
-    /// endpoints, since older stores refuse it.
-    pub send_checksums: Option<bool>,
+    /// When requests carry a checksum that nobody asked for: a CRC64NVME with data. `None`, the default: as
+    /// the provider takes it.
+    pub request_checksums: Option<ChecksumMode>,
     /// The largest answer that is held in memory, in bytes. Default 64 MiB.
     pub max_response: usize,
-    /// From which size of a body on the service is asked first (`Expect: 100-continue`); `None`: never, as
-    /// some stores hang on it. Default 1 MiB to Amazon S3 and never to custom endpoints.
+    /// From which size of a body on the service is asked first (`Expect: 100-continue`). `None`, the default:
+    /// as the provider takes it, from 1 MiB on to AWS and never to most others. `Some(u64::MAX)` is never.
     pub expect_continue: Option<u64>,
     /// What waits between attempts are drawn from. A driver sets it at random; a fixed one makes runs
     /// repeatable.
@@ -78,7 +83,9 @@ impl Config {
         Ok(Self {
             region: Region::new(region)?,
             endpoint: None,
-            addressing_style: AddressingStyle::Auto,
+            provider: None,
+            addressing_style: None,
+            endpoint_options: EndpointOptions::default(),
             credentials: CredentialsSource::Anonymous,
             retry: RetryConfig::default(),
             timeouts: Timeouts::default(),
@@ -86,9 +93,9 @@ impl Config {
             payload_signing: PayloadSigning::Auto,
             relaxed_bucket_names: false,
             verify_checksums: true,
-            send_checksums: None,
+            request_checksums: None,
             max_response: 64 << 20,
-            expect_continue: Some(1 << 20),
+            expect_continue: None,
             seed: 0,
         })
     }
@@ -105,19 +112,18 @@ impl Config {
         self
     }
 
-    /// To a custom endpoint: `https://` unless `http://` is given. `Expect: 100-continue` is turned off.
+    /// To a custom endpoint: `https://` unless `http://` is given.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind) if it is not an endpoint.
     pub fn with_endpoint(mut self, url: impl AsRef<str>) -> Result<Self, Error> {
         self.endpoint = Some(Endpoint::parse(url.as_ref())?);
-        self.expect_continue = None;
         Ok(self)
     }
 
     /// With this addressing style.
     pub fn with_addressing_style(mut self, style: AddressingStyle) -> Self {
-        self.addressing_style = style;
+        self.addressing_style = Some(style);
         self
     }
 
@@ -133,7 +139,46 @@ impl Config {
         self
     }
 
+    /// With these addresses of AWS: dual-stack, FIPS, accelerated and so on.
+    pub fn with_endpoint_options(mut self, options: EndpointOptions) -> Self {
+        self.endpoint_options = options;
+        self
+    }
+
+    /// For a store of this kind, whatever its host is called.
+    pub fn with_provider(mut self, provider: Provider) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// What the store does differently: as it was chosen, or as its host tells.
+    pub fn provider(&self) -> Provider {
+        let by_host = || self.endpoint.as_ref().map_or(Provider::AWS, Provider::of);
+        self.provider.unwrap_or_else(by_host)
+    }
+
+    /// Where the name of this bucket stands.
+    pub(crate) fn addressing_style_for(&self, bucket: Option<&str>) -> AddressingStyle {
+        // An ARN has its place in the host, wherever buckets have theirs.
+        let by_default = || match bucket {
+            Some(bucket) if bucket.starts_with("arn:") => AddressingStyle::Auto,
+            _ => self.provider().addressing,
+        };
+        self.addressing_style.unwrap_or_else(by_default)
+    }
+
+    /// When requests carry a checksum that nobody asked for.
+    pub(crate) fn checksum_mode(&self) -> ChecksumMode {
+        self.request_checksums.unwrap_or(self.provider().checksums)
+    }
+
+    /// Whether data carries a checksum that nobody asked for.
     pub(crate) fn sends_checksums(&self) -> bool {
-        self.send_checksums.unwrap_or(self.endpoint.is_none())
+        self.checksum_mode() == ChecksumMode::WhenSupported
+    }
+
+    /// Whether the service is asked before a body of this length is sent.
+    pub(crate) fn asks_before(&self, len: u64) -> bool {
+        len > 0 && self.expect_continue.or(self.provider().expect_continue).is_some_and(|from| len >= from)
     }
 }

@@ -93,9 +93,13 @@ pub fn hex(bytes: &[u8]) -> String {
 pub(crate) fn hex_digest(digest: &[u8; 32]) -> [u8; 64] {
     let mut out = [0; 64];
     for (pair, byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
-        *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+        *pair = hex_pair(*byte);
     }
     out
+}
+
+pub(crate) fn hex_pair(byte: u8) -> [u8; 2] {
+    [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
 }
 
 /// Base64 with padding (RFC 4648 section 4).

@@ -1,8 +1,10 @@
 //! What an error answer says.
 
-use http::{HeaderMap, response};
+use http::{HeaderMap, Uri, response};
 
+use crate::endpoint::region_of_host;
 use crate::error::{kind_of_code, kind_of_status};
+use crate::redirect::{bucket_region, may_be_about_regions};
 use crate::xml::Reader;
 use crate::{Error, ErrorKind, Phase};
 
@@ -17,13 +19,23 @@ struct Document {
     request_id: Option<String>,
     host_id: Option<String>,
     region: Option<String>,
+    /// The host to use instead.
+    endpoint: Option<String>,
 }
 
 /// Reads head and body of an error answer. The body may be missing (HEAD), or not XML at all (a proxy's):
 /// then the status says what it was.
 pub(crate) fn read(head: &response::Parts, body: &[u8]) -> Error {
     let document = parse(body);
-    let region = document.region.or_else(|| text(&head.headers, "x-amz-bucket-region"));
+    let region =
+        document.region.or_else(|| bucket_region(&head.headers).map(ToOwned::to_owned)).or_else(|| {
+            // A new bucket's redirect may name no region, only the host that is in it.
+            let location =
+                text(&head.headers, "location").filter(|_| may_be_about_regions(Some(head.status)));
+            let host = |url: String| Uri::try_from(url).ok()?.host().map(str::to_ascii_lowercase);
+            let region = location.and_then(host).or(document.endpoint).and_then(|host| region_of_host(&host));
+            region.map(|region| region.as_str().to_owned())
+        });
     let request_id = text(&head.headers, "x-amz-request-id").or(document.request_id);
     let host_id = text(&head.headers, "x-amz-id-2").or(document.host_id);
     let late = head.status.is_success();
@@ -69,6 +81,7 @@ fn parse(body: &[u8]) -> Document {
                 "RequestId" | "RequestID" => &mut document.request_id,
                 "HostId" => &mut document.host_id,
                 "Region" => &mut document.region,
+                "Endpoint" => &mut document.endpoint,
                 _ => {
                     if reader.skip().is_err() {
                         break;
@@ -162,6 +175,28 @@ mod tests {
         for e in [from_header, from_body, head_400] {
             assert_eq!((e.kind(), e.region()), (ErrorKind::WrongRegion, Some("eu-west-1")));
         }
+    }
+
+    #[test]
+    fn the_region_follows_from_the_host_that_a_redirect_names_if_that_is_one_of_s3() {
+        let to = |url: &str| error(307, &[("location", url)], "").region().map(ToOwned::to_owned);
+        assert_eq!(to("https://bkt.s3.us-west-2.amazonaws.com/k"), Some("us-west-2".into()));
+        assert_eq!(to("https://bkt.s3-us-west-2.amazonaws.com/k"), Some("us-west-2".into()));
+        assert_eq!(to("https://s3.dualstack.cn-north-1.amazonaws.com.cn/bkt/k"), Some("cn-north-1".into()));
+        for other in [
+            "https://evil.example/k",
+            "https://s3.us-west-2.amazonaws.com.evil.example/",
+            "https://bkt.s3.amazonaws.com/k",
+            "https://bkt.s3-accelerate.amazonaws.com/k",
+            "https://ec2.us-west-2.amazonaws.com/",
+            "/relative",
+        ] {
+            assert_eq!(to(other), None, "{other}");
+        }
+        let body = "<Error><Code>PermanentRedirect</Code><Endpoint>bkt.s3.eu-west-1.amazonaws.com</Endpoint></Error>";
+        assert_eq!(error(301, &[], body).region(), Some("eu-west-1"));
+        let found = error(200, &[("location", "https://bkt.s3.us-west-2.amazonaws.com/k")], "<Error/>");
+        assert_eq!(found.region(), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::endpoint::Region;
 use crate::machine::{Answer, BodyPlan, Instant, Now, Payload, Sink, Task, TaskId};
 use crate::ops::{Draft, FromHeaders};
 use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
+use crate::redirect::Redirects;
 use crate::retry::{Reason, Rng, backoff};
 use crate::session::Session;
 use crate::sign::{Presigned, Receipt};
@@ -96,7 +97,7 @@ pub(crate) struct Exchange {
     received: Option<Checksum>,
     throttled: bool,
     region: Region,
-    redirected: bool,
+    redirects: Redirects,
     /// The credentials that the service refused as expired; set once.
     rejected: Option<Generation>,
     clock_corrected: bool,
@@ -193,7 +194,7 @@ impl Exchange {
             receipt: None,
             received: None,
             throttled: false,
-            redirected: false,
+            redirects: Redirects::default(),
             rejected: None,
             clock_corrected: false,
             taken: None,
@@ -288,7 +289,13 @@ impl Exchange {
                     self.deadline = None;
                     return Event::Head(head);
                 }
-                State::Failed(error) => return Event::Done(Err(self.describe(error))),
+                State::Failed(error) => {
+                    // A question that failed leaves the call with its own error.
+                    let own = self.redirects.settle(&self.region, &mut self.draft, None);
+                    let own = own.and_then(Result::err).filter(|_| error.kind() != ErrorKind::Cancelled);
+                    let error = own.unwrap_or(error);
+                    return Event::Done(Err(self.describe(error)));
+                }
                 State::Finished(outcome) => return Event::Done(Ok(outcome)),
                 State::Over => return Event::Done(Err(polled_after_done())),
                 busy => {
@@ -344,6 +351,7 @@ impl Exchange {
         let (credentials, generation) = self.current_credentials(now)?;
         let plan = Plan {
             session: &self.session,
+            operation: if self.redirects.is_asking() { "HeadBucket" } else { self.operation },
             draft: &self.draft,
             credentials: credentials.as_deref(),
             region: &self.region,
@@ -416,7 +424,7 @@ impl Exchange {
                     None => State::Ready,
                 };
             }
-            (State::Sent(attempt), Answer::Head(head)) => return self.head(attempt, head),
+            (State::Sent(attempt), Answer::Head(head)) => return self.head(now, attempt, head),
             (State::Collecting(attempt, head, mut body), Answer::Chunk(chunk)) => {
                 let limit = self.session.config().max_response;
                 if body.len() + chunk.len() > limit {
@@ -479,7 +487,19 @@ impl Exchange {
         BodyPlan::Discard
     }
 
-    fn head(&mut self, attempt: Attempt, head: &response::Parts) -> BodyPlan {
+    fn head(&mut self, now: Now, attempt: Attempt, head: &response::Parts) -> BodyPlan {
+        match self.redirects.settle(&attempt.region, &mut self.draft, Some(head)) {
+            None => {}
+            Some(Ok(region)) => {
+                let error = Error::new(ErrorKind::WrongRegion, "the bucket is in another region");
+                self.move_to(&attempt, region, &error);
+                return BodyPlan::Discard;
+            }
+            Some(Err(error)) => {
+                self.state = self.repeat_or_fail(now, error, false, None);
+                return BodyPlan::Discard;
+            }
+        }
         let len = content_length(&head.headers);
         if head.status.is_success() && self.most.is_some_and(|most| len.is_none_or(|len| len > most)) {
             self.state = self.succeed(Outcome::Head(Box::new(head.clone())));
@@ -622,19 +642,12 @@ impl Exchange {
 
     /// The service answered with an error: find out whether there is something to put right.
     fn refused(&mut self, now: Now, attempt: &Attempt, head: &response::Parts, error: Error) {
-        if let Some(region) = self.other_region(attempt, &error) {
-            tracing::debug!(
-                operation = self.operation,
-                from = attempt.region.as_str(),
-                to = region.as_str(),
-                "redirected"
-            );
-            self.redirected = true;
-            if let Some(bucket) = &self.draft.bucket {
-                self.session.remember_region(bucket, region.clone());
-            }
-            self.region = region;
-            return self.again_or_fail(&error);
+        if let Some(region) = self.redirects.follow(&attempt.region, &self.draft, &error) {
+            return self.move_to(attempt, region, &error);
+        }
+        if self.redirects.ask(&mut self.draft, &error) {
+            self.state = State::Ready;
+            return;
         }
         if error.kind() == ErrorKind::ExpiredToken && self.rejected.is_none() && attempt.generation.is_some()
         {
@@ -659,12 +672,19 @@ impl Exchange {
         self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
     }
 
-    /// The region that the service names, if this attempt was not signed for it and none was followed yet.
-    fn other_region(&self, attempt: &Attempt, error: &Error) -> Option<Region> {
-        let redirect = error.kind() == ErrorKind::WrongRegion
-            || matches!(error.status().map(|s| s.as_u16()), Some(301 | 307 | 308 | 400));
-        let region = Region::new(error.region().filter(|_| redirect && !self.redirected)?).ok()?;
-        (region != attempt.region).then_some(region)
+    /// Sends the request again, to where the bucket turned out to be.
+    fn move_to(&mut self, attempt: &Attempt, region: Region, error: &Error) {
+        tracing::debug!(
+            operation = self.operation,
+            from = attempt.region.as_str(),
+            to = region.as_str(),
+            "redirected"
+        );
+        if let Some(bucket) = &self.draft.bucket {
+            self.session.remember_region(bucket, region.clone());
+        }
+        self.region = region;
+        self.again_or_fail(error);
     }
 
     /// Sends the request again at once, unless its body is gone.

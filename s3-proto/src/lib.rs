@@ -60,6 +60,7 @@
 //! # Features
 //!
 //! - `json`: `get_object_json` and `put_object_json`, by serde.
+//! - `sigv4a`: Signature V4a, for multi-region access points, by p256.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -80,6 +81,7 @@ pub mod ops;
 pub mod pages;
 mod prepare;
 pub mod redact;
+mod redirect;
 mod retry;
 mod secret;
 mod session;

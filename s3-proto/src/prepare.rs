@@ -2,22 +2,26 @@
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::checksum::{ChecksumAlgorithm, Hasher};
 use crate::config::{Config, PayloadSigning};
 use crate::encode::{hex_digest, uri_encode_path_into};
-use crate::endpoint::{EndpointParams, Region, ResolvedEndpoint, resolve};
+use crate::endpoint::{
+    AuthScheme, ChecksumMode, EndpointParams, OperationNeeds, Provider, Region, ResolvedEndpoint, resolve,
+};
 use crate::machine::{HttpTask, Payload};
-use crate::ops::Draft;
+use crate::ops::{Draft, KeysOf};
 use crate::session::Session;
 use crate::sign::{self, BodyEncoder, PayloadHash, Presigned, Receipt, SigningParams, Trailer};
 use crate::validate::{BucketRule, check_bucket, check_key};
-use crate::{Credentials, Error, Timestamp};
+use crate::{Credentials, Error, ErrorKind, Timestamp};
 
 /// What one attempt is made of.
 pub(crate) struct Plan<'a> {
     pub(crate) session: &'a Session,
+    pub(crate) operation: &'static str,
     pub(crate) draft: &'a Draft,
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) region: &'a Region,
@@ -74,8 +78,12 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
     *request.headers_mut() = draft.headers.clone();
     let headers = request.headers_mut();
     headers.extend(body.headers.drain());
-    if draft.wants_checksum && config.verify_checksums {
+    let left_out = config.provider().left_out;
+    if draft.wants_checksum && config.verify_checksums && !left_out.contains(&"x-amz-checksum-mode") {
         headers.insert("x-amz-checksum-mode", HeaderValue::from_static("ENABLED"));
+    }
+    if draft.adds_digest {
+        settle_digest(headers, &draft.payload, config, &endpoint)?;
     }
 
     let mut encoder = None;
@@ -98,7 +106,7 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
     }
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("s3-proto/", env!("CARGO_PKG_VERSION"))));
-    let expect_continue = config.expect_continue.is_some_and(|from| len > 0 && len >= from);
+    let expect_continue = config.asks_before(len);
     if expect_continue {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     }
@@ -148,8 +156,25 @@ fn signing<'a>(
     credentials: &'a Credentials,
     endpoint: &ResolvedEndpoint,
 ) -> Result<SigningParams<'a>, Error> {
-    let key = plan.session.key(credentials, plan.time, endpoint.signing_region.as_str())?;
-    SigningParams::with_key(credentials, key, plan.time)
+    let (session, time, service) = (plan.session, plan.time, endpoint.signing_name);
+    let key = match endpoint.auth_schemes.iter().find(|scheme| can_sign(**scheme)) {
+        #[cfg(feature = "sigv4a")]
+        Some(AuthScheme::SigV4a) => session.key_v4a(credentials, time, service)?,
+        Some(_) => session.key(credentials, time, endpoint.signing_region.as_str(), service)?,
+        None => {
+            let message = "multi-region access points need Signature V4a: turn on the feature `sigv4a`";
+            return Err(Error::new(ErrorKind::NotImplemented, message));
+        }
+    };
+    SigningParams::with_key(credentials, key, time)
+}
+
+/// A directory bucket takes the account's own credentials with every request too.
+fn can_sign(scheme: AuthScheme) -> bool {
+    match scheme {
+        AuthScheme::SigV4 | AuthScheme::SigV4Express => true,
+        AuthScheme::SigV4a => cfg!(feature = "sigv4a"),
+    }
 }
 
 /// The host for the bucket, and the absolute URI there.
@@ -157,24 +182,76 @@ fn address(plan: &Plan<'_>) -> Result<(ResolvedEndpoint, Uri), Error> {
     let (config, draft) = (plan.session.config(), plan.draft);
     let mut params = EndpointParams::new(plan.region);
     params.endpoint = config.endpoint.as_ref();
-    params.style = config.addressing_style;
+    params.style = config.addressing_style_for(draft.bucket.as_deref());
     params.bucket = draft.bucket.as_deref();
+    params.options = config.endpoint_options;
+    params.operation = OperationNeeds::of(plan.operation);
+    params.plain_names = config.provider().name != Provider::AWS.name;
     let endpoint = resolve(&params)?;
     let mut key = String::new();
     if let Some(plain) = &draft.key {
         uri_encode_path_into(plain, &mut key);
     }
     let mut text = String::with_capacity(96 + key.len() + draft.query.len());
-    endpoint.write_uri(&mut text, draft.bucket.as_deref(), &key, &draft.query);
+    endpoint.write_uri(&mut text, &key, &query(plan));
     let uri = Uri::try_from(text)
         .map_err(|e| Error::invalid_input(format!("bucket, key and endpoint make no valid URL: {e}")))?;
     Ok((endpoint, uri))
+}
+
+/// The query, with the encoding of keys that the store can be trusted with.
+fn query<'a>(plan: &Plan<'a>) -> Cow<'a, str> {
+    let provider = plan.session.config().provider();
+    let encodes = match plan.draft.encodes_keys {
+        None => false,
+        Some(KeysOf::Objects) => provider.encodes_lists,
+        Some(KeysOf::Uploads) => provider.encodes_uploads,
+    };
+    if encodes { plan.draft.with_query("encoding-type", "url").into() } else { (&plan.draft.query).into() }
+}
+
+/// The digest of an XML body in the form that the store takes, instead of the `Content-MD5` that it has.
+fn settle_digest(
+    headers: &mut HeaderMap,
+    payload: &Payload,
+    config: &Config,
+    endpoint: &ResolvedEndpoint,
+) -> Result<(), Error> {
+    let off = config.checksum_mode() == ChecksumMode::Off;
+    // Directory buckets take no MD5:
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html
+    if !off && config.provider().content_md5 && endpoint.signing_name != "s3express" {
+        return Ok(());
+    }
+    headers.remove("content-md5");
+    if let (false, Payload::Bytes(bytes)) = (off, payload) {
+        add_checksum(headers, &ChecksumAlgorithm::Crc32c, bytes)?;
+    }
+    Ok(())
+}
+
+fn add_checksum(headers: &mut HeaderMap, algorithm: &ChecksumAlgorithm, bytes: &[u8]) -> Result<(), Error> {
+    let mut hasher = Hasher::new(algorithm)?;
+    hasher.update(bytes);
+    let value = HeaderValue::from_str(&hasher.finish().to_string());
+    if let (Some(name), Ok(value)) = (algorithm.header_name(), value) {
+        headers.insert(name, value);
+    }
+    Ok(())
 }
 
 fn unsized_payload() -> Error {
     Error::invalid_input(
         "S3 wants to know the length of a body; upload a stream of unknown length with `upload_stream`",
     )
+}
+
+fn cannot_stream(provider: &Provider, what: &str) -> Error {
+    let message = format!(
+        "the store ('{}') does not take {what} with a body that is streamed: send it from memory, or without",
+        provider.name
+    );
+    Error::new(ErrorKind::Configuration, message)
 }
 
 /// How the body travels and what the head says of it.
@@ -221,16 +298,10 @@ impl Body {
             Some(algorithm) if !given => Some(algorithm.clone()),
             _ => by_default.then_some(ChecksumAlgorithm::Crc64Nvme),
         };
-        if let Some(algorithm) = algorithm {
-            let mut hasher = Hasher::new(&algorithm)?;
-            hasher.update(bytes);
-            if let (Some(name), Ok(value)) =
-                (algorithm.header_name(), HeaderValue::from_str(&hasher.finish().to_string()))
-            {
-                self.headers.insert(name, value);
-            }
+        match algorithm {
+            Some(algorithm) => add_checksum(&mut self.headers, &algorithm, bytes),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn streamed(
@@ -241,16 +312,21 @@ impl Body {
         tls: bool,
         anonymous: bool,
     ) -> Result<(), Error> {
+        let provider = config.provider();
+        let can_sign =
+            if draft.checksum.is_some() { provider.signed_trailers } else { provider.signed_chunks };
         let sign_chunks = !anonymous
             && match config.payload_signing {
+                PayloadSigning::Always if !can_sign => return Err(cannot_stream(&provider, "a signature")),
                 PayloadSigning::Always => true,
                 PayloadSigning::Never => false,
-                PayloadSigning::Auto => !tls,
+                PayloadSigning::Auto => !tls && can_sign,
             };
         (self.hash, self.framing) = match (&draft.checksum, sign_chunks) {
             (None, false) => (PayloadHash::Unsigned, Framing::Plain),
             (None, true) => (PayloadHash::StreamingSigned, Framing::Signed(None)),
             (Some(a), true) => (PayloadHash::StreamingSignedTrailer, Framing::Signed(Some(a.clone()))),
+            (Some(_), false) if !provider.trailers => return Err(cannot_stream(&provider, "a checksum")),
             (Some(a), false) => (PayloadHash::StreamingUnsignedTrailer, Framing::Trailer(a.clone())),
         };
         if matches!(self.framing, Framing::Plain) {

@@ -76,8 +76,19 @@ impl Session {
         credentials: &Credentials,
         time: Timestamp,
         region: &str,
+        service: &str,
     ) -> Result<SigningKey, Error> {
-        lock(&self.0.keys).get(credentials, time, region, "s3")
+        lock(&self.0.keys).get(credentials, time, region, service)
+    }
+
+    #[cfg(feature = "sigv4a")]
+    pub(crate) fn key_v4a(
+        &self,
+        credentials: &Credentials,
+        time: Timestamp,
+        service: &str,
+    ) -> Result<SigningKey, Error> {
+        lock(&self.0.keys).get_v4a(credentials, time, "*", service)
     }
 
     pub(crate) fn region_of(&self, bucket: Option<&str>) -> Region {

@@ -27,7 +27,11 @@ impl<D: Driver> Client<D> {
 
     /// All objects of a bucket, one by one; the pages are asked for as they are needed.
     pub fn list_all_objects(&self, bucket: impl Into<String>) -> D::Items<Object> {
-        self.list_objects_v2(bucket).entries()
+        if self.session().config().provider().list_v2 {
+            self.list_objects_v2(bucket).entries()
+        } else {
+            self.list_objects(bucket).entries()
+        }
     }
 
     /// The content of an object, read as JSON.

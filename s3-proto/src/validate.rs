@@ -51,7 +51,9 @@ pub enum BucketRule {
 /// `-an` for buckets in an account's regional namespace; CreateBucket may ask for one, so it is left to the
 /// service.
 const RESERVED_PREFIXES: &[&str] = &["xn--", "sthree-", "amzn-s3-demo-"];
-const RESERVED_SUFFIXES: &[&str] = &["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+///
+/// `--x-s3` is no general purpose bucket's either, but it is how a directory bucket is asked for.
+const RESERVED_SUFFIXES: &[&str] = &["-s3alias", "--ol-s3", ".mrap", "--xa-s3", "--op-s3", "--table-s3"];
 
 /// Checks the name of a bucket.
 ///
@@ -71,8 +73,10 @@ pub fn check_bucket(name: &str, rule: BucketRule) -> Result<(), Error> {
         return Err(refused("the bucket name is empty"));
     }
     match rule {
+        BucketRule::Existing | BucketRule::Relaxed if name.starts_with("arn:") => {
+            return check_arn_text(name);
+        }
         BucketRule::Relaxed => return check_relaxed_bucket(name),
-        BucketRule::Existing if name.starts_with("arn:") => return check_arn_text(name),
         BucketRule::Existing | BucketRule::Create => {}
     }
     let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');

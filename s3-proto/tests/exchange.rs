@@ -239,16 +239,106 @@ fn a_head_request_is_redirected_by_headers_alone() {
     }
 }
 
+fn to_region(region: &str) -> Reply {
+    error(301, "PermanentRedirect").with("x-amz-bucket-region", region)
+}
+
 #[test]
-fn only_one_redirect_is_followed() {
-    let to = |region: &str| {
-        Reply::Answer(301, Vec::new(), error_document("PermanentRedirect", ""))
-            .with("x-amz-bucket-region", region)
-    };
-    let run = drive(call(), in_turn(vec![to("eu-west-1"), to("eu-west-2"), to("eu-west-1")]));
-    assert_eq!(run.sent.len(), 2);
-    assert_eq!(run.error().kind(), ErrorKind::WrongRegion);
-    assert_eq!(run.error().region(), Some("eu-west-2"));
+fn three_redirects_are_followed_and_no_more() {
+    let regions = ["eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1"];
+    let run = drive(call(), in_turn(regions.map(to_region).to_vec()));
+    let hosts: Vec<_> = run.sent.iter().map(Sent::host).collect();
+    assert_eq!(
+        hosts,
+        ["us-east-1", "eu-west-1", "eu-west-2", "eu-west-3"].map(|r| format!("bkt.s3.{r}.amazonaws.com"))
+    );
+    assert_eq!((run.error().kind(), run.error().region()), (ErrorKind::WrongRegion, Some("eu-north-1")));
+}
+
+#[test]
+fn redirects_do_not_go_round() {
+    for back in ["us-east-1", "eu-west-1"] {
+        let run = drive(call(), in_turn(vec![to_region("eu-west-1"), to_region(back), ok()]));
+        assert_eq!(run.sent.len(), 2, "{back}");
+        assert_eq!((run.error().kind(), run.error().region()), (ErrorKind::WrongRegion, Some(back)));
+    }
+}
+
+fn head_object() -> Call<HeadObject> {
+    Call::new(session(), HeadObject::new("bkt", "k"))
+}
+
+fn silent(status: u16) -> Reply {
+    Reply::Answer(status, Vec::new(), Vec::new())
+}
+
+#[test]
+fn a_head_request_without_any_hint_asks_the_bucket_where_it_is() {
+    for (status, told) in [(400, 400), (301, 200), (400, 403), (307, 404)] {
+        let told = silent(told).with("x-amz-bucket-region", "eu-west-1");
+        let run = drive(head_object(), in_turn(vec![silent(status), told, silent(200)]));
+        assert!(run.result.is_ok(), "{status}: {:?}", run.result);
+        let seen: Vec<_> =
+            run.sent.iter().map(|s| (s.request.method().as_str(), s.host(), s.target())).collect();
+        assert_eq!(
+            seen,
+            [
+                ("HEAD", "bkt.s3.us-east-1.amazonaws.com", "/k"),
+                ("HEAD", "bkt.s3.us-east-1.amazonaws.com", "/"),
+                ("HEAD", "bkt.s3.eu-west-1.amazonaws.com", "/k"),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_bucket_that_does_not_tell_leaves_the_call_with_its_own_error() {
+    let here = || silent(400).with("x-amz-bucket-region", "us-east-1");
+    for told in [
+        silent(400),
+        silent(200),
+        silent(404),
+        here(),
+        Reply::Fail(Phase::Connect, TransportErrorKind::Refused),
+    ] {
+        let replies = vec![silent(400), told.clone(), told.clone(), told.clone(), told];
+        let run = drive(head_object(), in_turn(replies));
+        let error = run.error();
+        assert_eq!(error.status().map(|s| s.as_u16()), Some(400), "{error}");
+        assert!(error.to_string().contains("HeadObject") && error.to_string().contains('k'), "{error}");
+        assert!(run.sent.iter().filter(|s| s.target() == "/k").count() == 1, "the object is asked for once");
+    }
+}
+
+#[test]
+fn a_bucket_is_asked_only_for_what_may_be_a_matter_of_regions() {
+    let run = drive(head_object(), |_| silent(404));
+    assert_eq!(run.sent.len(), 1);
+    let run = drive(Call::new(session(), HeadBucket::new("bkt")), |_| silent(400));
+    assert_eq!(run.sent.len(), 1, "it was asked already");
+    let run = drive(call(), |_| error(400, "InvalidRequest"));
+    assert_eq!(run.sent.len(), 1, "a body would have said so");
+}
+
+#[test]
+fn a_location_of_s3_is_followed_by_region_and_no_other_location_is() {
+    let to = |url: &str| error(307, "TemporaryRedirect").with("location", url);
+    let run = drive(call(), in_turn(vec![to("https://bkt.s3-us-west-2.amazonaws.com/k"), ok()]));
+    assert_eq!(run.sent[1].host(), "bkt.s3.us-west-2.amazonaws.com");
+    for other in
+        ["https://evil.example/k", "http://169.254.169.254/", "https://s3.us-west-2.amazonaws.com.evil/"]
+    {
+        let run = drive(call(), in_turn(vec![to(other), ok()]));
+        assert_eq!(run.sent.len(), 1, "{other}");
+        assert!(run.result.is_err());
+    }
+}
+
+#[test]
+fn an_arn_is_not_moved_to_another_region() {
+    let arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/reports";
+    let run = drive(Call::new(session(), DeleteObject::new(arn, "k")), |_| to_region("eu-west-2"));
+    assert_eq!((run.sent.len(), run.error().kind()), (1, ErrorKind::WrongRegion));
 }
 
 #[test]
@@ -260,9 +350,10 @@ fn a_redirect_to_where_we_are_is_an_error() {
 
 #[test]
 fn a_region_that_cannot_be_a_host_name_is_not_followed() {
-    let evil = error(301, "PermanentRedirect").with("x-amz-bucket-region", "evil.example.com/");
-    let run = drive(call(), move |_| evil.clone());
-    assert_eq!((run.sent.len(), run.error().kind()), (1, ErrorKind::WrongRegion));
+    for evil in ["evil.example.com/", "evil.example.com", "a@b", ""] {
+        let run = drive(call(), move |_| to_region(evil));
+        assert_eq!((run.sent.len(), run.error().kind()), (1, ErrorKind::WrongRegion), "{evil}");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn from() -> CopySource {
 fn each_operation_has_its_method_and_target() {
     let mut create = CreateBucket::new("bkt");
     create.create_bucket_configuration = Some(CreateBucketConfiguration::region("eu-west-1"));
-    let table = [
+    let table = vec![
         (sent(PutObject::new("bkt", "k", Payload::Empty)), "PUT", "/k"),
         (sent(GetObject::new("bkt", "k")), "GET", "/k"),
         (sent(HeadObject::new("bkt", "k")), "HEAD", "/k"),

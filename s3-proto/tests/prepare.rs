@@ -4,11 +4,13 @@
 
 mod support;
 
-use s3_proto::call::Call;
+use s3_proto::call::{Call, Stream};
 use s3_proto::checksum::ChecksumAlgorithm;
+use s3_proto::endpoint::{AddressingStyle, ChecksumMode, Provider};
 use s3_proto::ops::{
-    CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, DeleteObject, HeadObject, Operation,
-    PutObject, SseCustomerKey, UploadPartCopy,
+    CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, Delete, DeleteObject, DeleteObjects,
+    EncodingType, GetObject, HeadObject, ListMultipartUploads, ListObjectsV2, Operation, PutObject,
+    SseCustomerKey, UploadPartCopy,
 };
 use s3_proto::{Config, Payload, PayloadSigning, Session};
 use support::*;
@@ -106,7 +108,7 @@ fn data_has_a_checksum_where_the_store_knows_it() {
     assert!(send(aws(), put(5)).header(name).is_some());
     assert!(send(local(), put(5)).header(name).is_none());
     let mut asked = local();
-    asked.send_checksums = Some(true);
+    asked.request_checksums = Some(ChecksumMode::WhenSupported);
     assert!(send(asked, put(5)).header(name).is_some());
     let mut other = put(5);
     other.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
@@ -117,12 +119,102 @@ fn data_has_a_checksum_where_the_store_knows_it() {
     assert!(send(aws(), given).header(name).is_none());
 }
 
+/// A store of this kind, over TLS.
+fn store(provider: Provider) -> Config {
+    aws().with_endpoint("https://store.example").unwrap().with_provider(provider)
+}
+
+#[test]
+fn the_bucket_stands_where_the_provider_wants_it() {
+    let host = |config| send(config, DeleteObject::new("bkt", "k")).host().to_owned();
+    assert_eq!(host(store(Provider::GENERIC)), "store.example");
+    assert_eq!(host(store(Provider::ALIBABA)), "bkt.store.example");
+    assert_eq!(host(store(Provider::ALIBABA).with_addressing_style(AddressingStyle::Path)), "store.example");
+}
+
+#[test]
+fn a_stream_is_framed_as_the_provider_takes_it() {
+    let plain = |provider| {
+        let mut config = store(provider);
+        config.endpoint = Some("http://store.example".parse().unwrap());
+        send(config, source(10)).header(HASH).unwrap().to_owned()
+    };
+    assert_eq!(plain(Provider::CEPH), "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+    assert_eq!(plain(Provider::ORACLE), "UNSIGNED-PAYLOAD");
+
+    let mut with_checksum = source(10);
+    with_checksum.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
+    let mut garage = store(Provider::GARAGE);
+    garage.endpoint = Some("http://store.example".parse().unwrap());
+    let sent = send(garage, with_checksum);
+    assert_eq!(sent.header(HASH), Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER"));
+}
+
+#[test]
+fn what_a_store_cannot_take_with_a_stream_is_an_error_and_not_left_out() {
+    let refused = |config: Config, op: PutObject| {
+        let driven = drive(Call::new(Session::new(config), op), |_| error(400, "Stop"));
+        assert!(driven.sent.is_empty());
+        driven.result.unwrap_err().to_string()
+    };
+    let mut with_checksum = source(10);
+    with_checksum.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
+    assert!(refused(store(Provider::CEPH), with_checksum).contains("does not take a checksum"));
+    let mut signing = store(Provider::ORACLE);
+    signing.payload_signing = PayloadSigning::Always;
+    let message = refused(signing, source(10));
+    assert!(message.contains("'oracle'") && message.contains("does not take a signature"), "{message}");
+}
+
+#[test]
+fn a_body_of_xml_has_the_digest_that_the_store_takes() {
+    let delete = |config, bucket: &str| {
+        let sent = send(config, DeleteObjects::new(bucket, Delete::keys(["k"])));
+        (sent.header("content-md5").is_some(), sent.header("x-amz-checksum-crc32c").is_some())
+    };
+    assert_eq!(delete(aws(), "bkt"), (true, false));
+    assert_eq!(delete(aws(), "logs--use1-az4--x-s3"), (false, true));
+    let mut other = Provider::GENERIC;
+    other.content_md5 = false;
+    assert_eq!(delete(store(other), "bkt"), (false, true));
+    let mut off = local();
+    off.request_checksums = Some(ChecksumMode::Off);
+    assert_eq!(delete(off, "bkt"), (false, false));
+}
+
+#[test]
+fn lists_are_asked_for_in_url_encoding_where_the_store_keeps_to_it() {
+    let objects = |p| send(store(p), ListObjectsV2::new("bkt")).target().contains("encoding-type=url");
+    let uploads = |p| send(store(p), ListMultipartUploads::new("bkt")).target().contains("encoding-type=url");
+    assert!(objects(Provider::AWS) && uploads(Provider::AWS));
+    assert!(objects(Provider::SEAWEEDFS) && !uploads(Provider::SEAWEEDFS));
+    assert!(!objects(Provider::DIGITALOCEAN));
+    let mut asked = ListMultipartUploads::new("bkt");
+    asked.encoding_type = Some(EncodingType::Url);
+    assert!(send(store(Provider::SEAWEEDFS), asked).target().contains("encoding-type=url"));
+}
+
+#[test]
+fn a_checksum_is_not_asked_of_a_store_that_refuses_the_question() {
+    let asked = |p| {
+        let get = Stream::new(Session::new(store(p)), GetObject::new("bkt", "k"));
+        drive(get, |_| error(400, "Stop")).sent.remove(0).header("x-amz-checksum-mode").is_some()
+    };
+    assert!(asked(Provider::GENERIC) && !asked(Provider::ORACLE));
+}
+
 #[test]
 fn the_service_is_asked_before_a_large_body() {
+    let mut asked = local();
+    asked.expect_continue = Some(5);
+    let mut never = aws();
+    never.expect_continue = Some(u64::MAX);
     for (config, op, expected) in [
         (aws(), source(1 << 20), true),
         (aws(), source((1 << 20) - 1), false),
         (local(), source(1 << 30), false),
+        (asked, source(5), true),
+        (never, source(1 << 30), false),
     ] {
         let sent = send(config, op);
         assert_eq!((sent.expect_continue, sent.header("expect").is_some()), (expected, expected));
@@ -216,4 +308,62 @@ fn debug_shows_no_secret() {
             assert!(!shown.contains(secret), "{secret} in {shown}");
         }
     }
+}
+
+#[test]
+fn an_arn_stands_for_the_bucket_in_host_and_signature() {
+    let arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/reports";
+    let sent = send(aws(), HeadObject::new(arn, "k"));
+    assert_eq!(
+        sent.request.uri().to_string(),
+        "https://reports-123456789012.s3-accesspoint.eu-west-1.amazonaws.com/k"
+    );
+    assert!(sent.header("authorization").unwrap().contains("/eu-west-1/s3/aws4_request"));
+}
+
+#[test]
+fn directory_buckets_are_signed_for_their_own_service_and_made_at_the_control_endpoint() {
+    let bucket = "logs--use1-az4--x-s3";
+    let sent = send(aws(), HeadObject::new(bucket, "k"));
+    assert_eq!(
+        sent.request.uri().to_string(),
+        format!("https://{bucket}.s3express-use1-az4.us-east-1.amazonaws.com/k")
+    );
+    assert!(sent.header("authorization").unwrap().contains("/us-east-1/s3express/aws4_request"));
+    let sent = send(aws(), s3_proto::ops::CreateBucket::new(bucket));
+    assert_eq!(
+        sent.request.uri().to_string(),
+        format!("https://s3express-control.us-east-1.amazonaws.com/{bucket}")
+    );
+}
+
+#[test]
+fn the_source_of_a_copy_can_be_an_access_point() {
+    let source = CopySource::new("arn:aws:s3:us-east-1:1:accesspoint/a", "x y");
+    assert_eq!(source.to_string(), "arn%3Aaws%3As3%3Aus-east-1%3A1%3Aaccesspoint/a/object/x%20y");
+}
+
+const MULTI_REGION: &str = "arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap";
+
+#[cfg(feature = "sigv4a")]
+#[test]
+fn multi_region_access_points_are_signed_for_all_regions() {
+    let sent = send(aws(), HeadObject::new(MULTI_REGION, "k"));
+    assert_eq!(sent.host(), "mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com");
+    assert_eq!(sent.header("x-amz-region-set"), Some("*"));
+    let authorization = sent.header("authorization").unwrap();
+    assert!(authorization.starts_with("AWS4-ECDSA-P256-SHA256 Credential="), "{authorization}");
+    assert!(authorization.contains("/s3/aws4_request") && !authorization.contains("us-east-1"));
+    assert!(sent.signed_headers().contains(&"x-amz-region-set"));
+    let again = send(aws(), HeadObject::new(MULTI_REGION, "k"));
+    assert_eq!(again.header("authorization"), Some(authorization), "a run can be repeated");
+}
+
+#[cfg(not(feature = "sigv4a"))]
+#[test]
+fn a_multi_region_access_point_says_which_feature_it_needs() {
+    let call = Call::new(Session::new(aws()), HeadObject::new(MULTI_REGION, "k"));
+    let driven = drive(call, |_| error(400, "Stop"));
+    assert!(driven.sent.is_empty());
+    assert!(driven.error().to_string().contains("`sigv4a`"), "{}", driven.error());
 }

@@ -2,8 +2,12 @@
 
 use super::FileLocations;
 use super::{Cache, Credentials, Environment, FileRead, Lease, Platform, ProfileSet};
-use super::{addressing_style_from, default_chain, endpoint_url_from, file_locations, region_from};
+use super::{
+    addressing_style_from, default_chain, endpoint_options_from, endpoint_url_from, file_locations,
+    region_from, request_checksums_from, response_checksums_from,
+};
 use crate::config::Config;
+use crate::endpoint::ChecksumMode;
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, Task, TaskId};
 use crate::{Error, ErrorKind, Phase, Secret};
 
@@ -127,13 +131,15 @@ impl LoadConfig {
             }
         };
         let mut config = Config::new(region)?.with_default_credentials(self.environment.clone());
-        if endpoint.is_some() {
-            config.expect_continue = None;
-        }
         config.endpoint = endpoint;
         if let Some(style) = addressing_style_from(&profiles, profile)? {
-            config.addressing_style = style;
+            config.addressing_style = Some(style);
         }
+        config.request_checksums = request_checksums_from(&self.environment, &profiles, profile)?;
+        if let Some(verify) = response_checksums_from(&self.environment, &profiles, profile)? {
+            config.verify_checksums = verify == ChecksumMode::WhenSupported;
+        }
+        config.endpoint_options = endpoint_options_from(&self.environment, &profiles, profile)?;
         Ok(config)
     }
 }

@@ -20,7 +20,10 @@ pub(crate) use load::{FetchCredentials, Need, need};
 pub use locations::{FileLocations, Platform, file_locations};
 pub use profile::from_profile;
 pub use profile_files::{FileRead, ProfileFile, ProfileSet, Section};
-pub use settings::{addressing_style_from, endpoint_url_from, region_from};
+pub use settings::{
+    addressing_style_from, endpoint_options_from, endpoint_url_from, region_from, request_checksums_from,
+    response_checksums_from,
+};
 
 use crate::secret::Secret;
 use crate::timestamp::Timestamp;

@@ -2,7 +2,7 @@
 
 use super::environment::Environment;
 use super::profile_files::ProfileSet;
-use crate::endpoint::{AddressingStyle, Endpoint, Region};
+use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Region};
 use crate::{Error, ErrorKind};
 
 /// The region: `AWS_REGION`, `AWS_DEFAULT_REGION`, or `region` of the profile.
@@ -73,7 +73,7 @@ pub fn endpoint_url_from(
     }
 }
 
-/// The addressing style: `addressing_style` below `s3 =` in the profile
+/// The addressing style, unless it is left open: `addressing_style` below `s3 =` in the profile
 /// (<https://docs.aws.amazon.com/cli/latest/topic/s3-config.html>).
 ///
 /// # Errors
@@ -81,8 +81,8 @@ pub fn endpoint_url_from(
 pub fn addressing_style_from(profiles: &ProfileSet, profile: &str) -> Result<Option<AddressingStyle>, Error> {
     let Some(section) = profiles.profile(profile) else { return Ok(None) };
     match section.nested("s3", "addressing_style") {
-        None => Ok(None),
-        Some("auto") => Ok(Some(AddressingStyle::Auto)),
+        // As in AWS's own tools, `auto` means path style wherever buckets have no names in DNS.
+        None | Some("auto") => Ok(None),
         Some("path") => Ok(Some(AddressingStyle::Path)),
         Some("virtual") => Ok(Some(AddressingStyle::VirtualHosted)),
         Some(other) => {
@@ -94,6 +94,119 @@ pub fn addressing_style_from(profiles: &ProfileSet, profile: &str) -> Result<Opt
             Err(Error::new(ErrorKind::Configuration, message))
         }
     }
+}
+
+/// When requests carry a checksum that nobody asked for: `AWS_REQUEST_CHECKSUM_CALCULATION`, or
+/// `request_checksum_calculation` of the profile, each `when_supported` or `when_required`
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-dataintegrity.html>).
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] for another value, with where it is set.
+pub fn request_checksums_from(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+) -> Result<Option<ChecksumMode>, Error> {
+    checksum_mode(env, profiles, profile, "AWS_REQUEST_CHECKSUM_CALCULATION", "request_checksum_calculation")
+}
+
+/// When answers are checked: `AWS_RESPONSE_CHECKSUM_VALIDATION`, or `response_checksum_validation` of the
+/// profile, each as in [`request_checksums_from`].
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] for another value, with where it is set.
+pub fn response_checksums_from(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+) -> Result<Option<ChecksumMode>, Error> {
+    checksum_mode(env, profiles, profile, "AWS_RESPONSE_CHECKSUM_VALIDATION", "response_checksum_validation")
+}
+
+fn checksum_mode(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+    variable: &str,
+    property: &str,
+) -> Result<Option<ChecksumMode>, Error> {
+    let section = profiles.profile(profile);
+    let of_profile = || Some((section?.get(property)?, section?.place(property)?));
+    let Some((value, place)) = env.get(variable).map(|v| (v, variable.to_owned())).or_else(of_profile) else {
+        return Ok(None);
+    };
+    match value.trim().to_ascii_lowercase().as_str() {
+        "when_supported" => Ok(Some(ChecksumMode::WhenSupported)),
+        "when_required" => Ok(Some(ChecksumMode::WhenRequired)),
+        _ => {
+            let shown = value.escape_debug();
+            let message = format!("{place}: '{shown}' is neither when_supported nor when_required");
+            Err(Error::new(ErrorKind::Configuration, message))
+        }
+    }
+}
+
+/// Which of the addresses of AWS are wanted. Each is a variable, or else a property of the profile, there also
+/// below `s3 =` without its `s3_`:
+///
+/// | variable | property |
+/// |---|---|
+/// | `AWS_USE_DUALSTACK_ENDPOINT` | `use_dualstack_endpoint` |
+/// | `AWS_USE_FIPS_ENDPOINT` | `use_fips_endpoint` |
+/// | | `use_accelerate_endpoint` below `s3 =` |
+/// | `AWS_S3_USE_ARN_REGION` | `s3_use_arn_region` |
+/// | `AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS` | `s3_disable_multiregion_access_points` |
+/// | `AWS_S3_DISABLE_EXPRESS_SESSION_AUTH` | `s3_disable_express_session_auth` |
+/// | `AWS_S3_US_EAST_1_REGIONAL_ENDPOINT` (`legacy`, `regional`) | `s3_us_east_1_regional_endpoint` |
+///
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] if one has another value than those, with where it is set.
+pub fn endpoint_options_from(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+) -> Result<EndpointOptions, Error> {
+    let section = profiles.profile(profile);
+    let find = |variable: &str, property: &str| {
+        if let Some(value) = env.get(variable) {
+            return Some((value, variable.to_owned()));
+        }
+        let section = section?;
+        let of = |name: &str| section.place(name).unwrap_or_default();
+        let nested = property.strip_prefix("s3_").unwrap_or(property);
+        let below = || Some((section.nested("s3", nested)?, of("s3")));
+        section.get(property).map(|value| (value, of(property))).or_else(below)
+    };
+    let is_on = |variable, property, default| {
+        find(variable, property).map_or(Ok(default), |(value, place)| flag(value, &place))
+    };
+    let global = match find("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT", "s3_us_east_1_regional_endpoint") {
+        Some((value, _)) if value.trim().eq_ignore_ascii_case("legacy") => true,
+        Some((value, place)) if !value.trim().eq_ignore_ascii_case("regional") => {
+            let message = format!("{place}: '{}' is neither legacy nor regional", value.escape_debug());
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        _ => false,
+    };
+    Ok(EndpointOptions {
+        dual_stack: is_on("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint", false)?,
+        fips: is_on("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint", false)?,
+        accelerate: is_on("", "s3_use_accelerate_endpoint", false)?,
+        global_endpoint: global,
+        use_arn_region: is_on("AWS_S3_USE_ARN_REGION", "s3_use_arn_region", true)?,
+        multi_region_access_points: !is_on(
+            "AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS",
+            "s3_disable_multiregion_access_points",
+            false,
+        )?,
+        express_session_auth: !is_on(
+            "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH",
+            "s3_disable_express_session_auth",
+            false,
+        )?,
+    })
 }
 
 fn flag(value: &str, place: &str) -> Result<bool, Error> {

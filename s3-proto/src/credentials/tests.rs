@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::endpoint::{AddressingStyle, Region};
+use crate::endpoint::{AddressingStyle, ChecksumMode, EndpointOptions, Region};
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
@@ -580,11 +580,78 @@ mod settings {
     }
 
     #[test]
+    fn the_addresses_of_aws_are_chosen_by_variables_then_by_the_profile_then_below_its_s3() {
+        let profiles = config(
+            "[profile a]\nuse_fips_endpoint = true\nuse_dualstack_endpoint = TRUE\ns3_use_arn_region = false\n\
+             s3_us_east_1_regional_endpoint = legacy\ns3_disable_express_session_auth = true\n\
+             s3_disable_multiregion_access_points = true\n\
+             [profile b]\ns3 =\n use_accelerate_endpoint = true\n use_arn_region = false\n\
+             us_east_1_regional_endpoint = regional\n",
+        );
+        let options = |pairs, name| endpoint_options_from(&env(pairs), &profiles, name).unwrap();
+        let default = EndpointOptions::default();
+        assert_eq!(options(&[], "none"), default);
+
+        let a = options(&[], "a");
+        assert!(a.fips && a.dual_stack && a.global_endpoint);
+        assert!(!a.use_arn_region && !a.express_session_auth && !a.multi_region_access_points);
+
+        let b = options(&[], "b");
+        assert_eq!(b, EndpointOptions { accelerate: true, use_arn_region: false, ..default });
+
+        let overridden =
+            options(&[("AWS_USE_FIPS_ENDPOINT", "false"), ("AWS_S3_USE_ARN_REGION", "true")], "a");
+        assert!(!overridden.fips && overridden.use_arn_region && overridden.dual_stack);
+    }
+
+    #[test]
+    fn checksums_are_sent_and_checked_as_environment_or_profile_say() {
+        let profiles = config("[profile a]\nrequest_checksum_calculation = WHEN_REQUIRED\n");
+        let request = |pairs, name| request_checksums_from(&env(pairs), &profiles, name);
+        assert_eq!(request(&[], "none").unwrap(), None);
+        assert_eq!(request(&[], "a").unwrap(), Some(ChecksumMode::WhenRequired));
+        let supported: Pairs<'_> = &[("AWS_REQUEST_CHECKSUM_CALCULATION", "when_supported")];
+        assert_eq!(request(supported, "a").unwrap(), Some(ChecksumMode::WhenSupported));
+        let response: Pairs<'_> = &[("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")];
+        let checked = response_checksums_from(&env(response), &profiles, "a").unwrap();
+        assert_eq!(checked, Some(ChecksumMode::WhenRequired));
+        let wrong: Pairs<'_> = &[("AWS_REQUEST_CHECKSUM_CALCULATION", "always")];
+        let message = refusal(request(wrong, "a"), ErrorKind::Configuration);
+        assert!(message.starts_with("AWS_REQUEST_CHECKSUM_CALCULATION: 'always' is neither"), "{message}");
+    }
+
+    #[test]
+    fn a_setting_that_is_neither_on_nor_off_says_where_it_stands() {
+        let cases: [(&str, Pairs<'_>, &str); 3] = [
+            (
+                "s3 =\n use_accelerate_endpoint = maybe",
+                &[],
+                "~/.aws/config line 2: 'maybe' is neither true nor false",
+            ),
+            (
+                "",
+                &[("AWS_USE_DUALSTACK_ENDPOINT", "1")],
+                "AWS_USE_DUALSTACK_ENDPOINT: '1' is neither true nor false",
+            ),
+            (
+                "s3_us_east_1_regional_endpoint = no",
+                &[],
+                "~/.aws/config line 2: 'no' is neither legacy nor regional",
+            ),
+        ];
+        for (text, pairs, expected) in cases {
+            let profiles = config(&format!("[profile a]\n{text}\n"));
+            let error = endpoint_options_from(&env(pairs), &profiles, "a");
+            assert_eq!(refusal(error, ErrorKind::Configuration), expected);
+        }
+    }
+
+    #[test]
     fn the_addressing_style_is_that_of_the_profile() {
         let style = |value: &str| {
             addressing_style_from(&config(&format!("[profile a]\ns3 =\n addressing_style = {value}")), "a")
         };
-        assert_eq!(style("auto").unwrap(), Some(AddressingStyle::Auto));
+        assert_eq!(style("auto").unwrap(), None);
         assert_eq!(style("path").unwrap(), Some(AddressingStyle::Path));
         assert_eq!(style("virtual").unwrap(), Some(AddressingStyle::VirtualHosted));
         assert_eq!(addressing_style_from(&config("[profile a]"), "a").unwrap(), None);

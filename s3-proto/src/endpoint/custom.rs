@@ -85,10 +85,6 @@ impl Endpoint {
     pub fn base_path(&self) -> &str {
         &self.base_path
     }
-
-    pub(super) fn shared_base_path(&self) -> Arc<str> {
-        Arc::clone(&self.base_path)
-    }
 }
 
 struct Parts<'a> {

@@ -1,10 +1,11 @@
-//! Regions, and the partitions of AWS that they lie in.
+//! Regions.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use super::host::is_valid_host_label;
+use super::partition::Partition;
 use crate::{Error, ErrorKind};
 
 /// The name of a region, such as `eu-central-1`; cheap to clone.
@@ -26,18 +27,18 @@ impl Region {
     /// Checks a name.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] unless it is a DNS label: 1 to 63 ASCII letters, digits and hyphens, not
-    /// beginning with a hyphen.
+    /// [`ErrorKind::Configuration`] unless it can stand in a host name: 1 to 63 ASCII letters, digits and
+    /// hyphens, and dots between them; no label may begin with a hyphen.
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
         let name = name.as_ref();
-        if is_valid_host_label(name, false) {
+        if name.len() <= 63 && is_valid_host_label(name, true) {
             return Ok(Self(name.into()));
         }
         let message = if name.is_empty() {
             "the region is empty: give one, such as 'us-east-1'".to_owned()
         } else {
             format!(
-                "the region '{}' is not a valid DNS label: use 1 to 63 letters, digits and hyphens, as in \
+                "the region '{}' cannot stand in a host name: use 1 to 63 letters, digits and hyphens, as in \
                  'us-east-1'",
                 name.escape_debug()
             )
@@ -55,11 +56,15 @@ impl Region {
         Self(Arc::from("us-east-1"))
     }
 
-    /// The host names of AWS in this region end with this.
-    pub(super) fn dns_suffix(&self) -> &'static str {
-        let lies_in = |prefixes: &&Partition| prefixes.regions.iter().any(|p| self.0.starts_with(p));
-        // Regions that nobody knows belong to the first partition, as in the rules of the AWS SDKs.
-        PARTITIONS.iter().find(lies_in).map_or("amazonaws.com", |p| p.dns_suffix)
+    /// The partition of AWS that it lies in: by its name, since new ones keep to the pattern. What is like no
+    /// name of AWS counts to the first partition, as in the rules of the AWS SDKs.
+    pub fn partition(&self) -> &'static Partition {
+        Partition::of(&self.0)
+    }
+
+    /// The pseudo-region of the global endpoint, which is in us-east-1.
+    pub(super) fn is_global(&self) -> bool {
+        self.as_str() == "aws-global"
     }
 }
 
@@ -89,56 +94,21 @@ impl FromStr for Region {
     }
 }
 
-struct Partition {
-    /// How the names of its regions begin.
-    regions: &'static [&'static str],
-    dns_suffix: &'static str,
-    dual_stack_suffix: &'static str,
-}
-
-/// Source: `partitions.json` of the AWS SDKs, version 1.1. No prefix is the beginning of another one's
-/// regions, so the order does not matter.
-const PARTITIONS: &[Partition] = &[
-    Partition {
-        regions: &["cn-", "aws-cn-"],
-        dns_suffix: "amazonaws.com.cn",
-        dual_stack_suffix: "api.amazonwebservices.com.cn",
-    },
-    Partition {
-        regions: &["us-gov-", "aws-us-gov-"],
-        dns_suffix: "amazonaws.com",
-        dual_stack_suffix: "api.aws",
-    },
-    Partition {
-        regions: &["eusc-"],
-        dns_suffix: "amazonaws.eu",
-        dual_stack_suffix: "api.amazonwebservices.eu",
-    },
-    Partition {
-        regions: &["us-iso-", "aws-iso-global"],
-        dns_suffix: "c2s.ic.gov",
-        dual_stack_suffix: "api.aws.ic.gov",
-    },
-    Partition {
-        regions: &["us-isob-", "aws-iso-b-"],
-        dns_suffix: "sc2s.sgov.gov",
-        dual_stack_suffix: "api.aws.scloud",
-    },
-    Partition {
-        regions: &["eu-isoe-", "aws-iso-e-"],
-        dns_suffix: "cloud.adc-e.uk",
-        dual_stack_suffix: "api.cloud-aws.adc-e.uk",
-    },
-    Partition {
-        regions: &["us-isof-", "aws-iso-f-"],
-        dns_suffix: "csp.hci.ic.gov",
-        dual_stack_suffix: "api.aws.hci.ic.gov",
-    },
-];
-
-/// Whether AWS itself answers under this host name (lower case), in any partition.
-pub(super) fn is_aws_host(host: &str) -> bool {
-    let suffixes = PARTITIONS.iter().flat_map(|p| [p.dns_suffix, p.dual_stack_suffix]);
-    let below = |suffix: &str| host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
-    suffixes.into_iter().any(below)
+/// The region that one of S3's own hosts lies in, such as `bucket.s3.eu-west-1.amazonaws.com` or, in the old form,
+/// `bucket.s3-eu-west-1.amazonaws.com`. `None` for any other host, and for those without a region.
+pub(crate) fn region_of_host(host: &str) -> Option<Region> {
+    let rest = Partition::without_dns_suffix(host)?;
+    let mut labels = rest.rsplit('.');
+    let last = labels.next()?;
+    let name = match last.strip_prefix("s3-") {
+        Some(name) => name,
+        None => match labels.next()? {
+            "s3" | "s3-fips" => last,
+            "dualstack" if matches!(labels.next(), Some("s3" | "s3-fips")) => last,
+            _ => return None,
+        },
+    };
+    // Hosts without a region, such as `s3-accelerate`, look the same.
+    let region = Region::new(name).ok()?;
+    region.as_str().ends_with(|c: char| c.is_ascii_digit()).then_some(region)
 }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::partition::is_aws_host;
 use super::*;
 use crate::{Error, ErrorKind};
 
@@ -13,9 +14,10 @@ fn uri(
 ) -> Result<String, Error> {
     let region = Region::new(region)?;
     let endpoint = endpoint.map(Endpoint::parse).transpose()?;
-    let params = EndpointParams { region: &region, endpoint: endpoint.as_ref(), style, bucket };
+    let mut params = EndpointParams { style, bucket, ..EndpointParams::new(&region) };
+    params.endpoint = endpoint.as_ref();
     let mut out = String::new();
-    resolve(&params)?.write_uri(&mut out, bucket, key, query);
+    resolve(&params)?.write_uri(&mut out, key, query);
     Ok(out)
 }
 
@@ -29,10 +31,11 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
 #[test]
 fn regions_are_dns_labels_of_any_meaning() {
     let longest = "a".repeat(63);
-    for name in ["us-east-1", "auto", "fr-par", "WEUR", "RegionOne", "3", &longest] {
+    for name in ["us-east-1", "auto", "fr-par", "WEUR", "RegionOne", "3", "us-east.special", &longest] {
         assert_eq!(Region::new(name).unwrap().as_str(), name);
     }
-    for name in ["", "a b", "-a", "a.b", "a/b", "a@b", "a\r\nb", "é", "a_b", &"a".repeat(64)] {
+    for name in ["", "a b", "-a", "a.-b", "a..b", ".a", "a/b", "a@b", "a\r\nb", "é", "a_b", &"a".repeat(64)]
+    {
         assert!(refusal(Region::new(name)).contains("us-east-1"));
     }
     let region: Region = "eu-west-1".parse().unwrap();
@@ -88,30 +91,34 @@ fn on_aws_the_bucket_is_in_the_host_where_it_can_be() {
 }
 
 #[test]
-fn on_other_endpoints_the_bucket_is_in_the_path_unless_asked_otherwise() {
+fn on_other_endpoints_the_bucket_is_where_it_is_asked_for_and_can_be() {
     use AddressingStyle::{Auto, Path, VirtualHosted};
     let cases = [
-        ("http://localhost:9000", Auto, "http://localhost:9000/photos/k"),
+        ("http://localhost:9000", Auto, "http://photos.localhost:9000/k"),
         ("http://127.0.0.1:9000", Auto, "http://127.0.0.1:9000/photos/k"),
         ("http://[::1]:9000", Auto, "http://[::1]:9000/photos/k"),
-        ("store.example.com", Auto, "https://store.example.com/photos/k"),
+        ("store.example.com", Auto, "https://photos.store.example.com/k"),
         ("store.example.com", Path, "https://store.example.com/photos/k"),
         ("store.example.com", VirtualHosted, "https://photos.store.example.com/k"),
         ("http://localhost:9000", VirtualHosted, "http://photos.localhost:9000/k"),
-        ("https://example.com/storage/v1/s3", Auto, "https://example.com/storage/v1/s3/photos/k"),
+        ("https://example.com/storage/v1/s3", Path, "https://example.com/storage/v1/s3/photos/k"),
         ("https://example.com/s3/", VirtualHosted, "https://photos.example.com/s3/k"),
-        ("https://s3.eu-west-1.amazonaws.com", Auto, "https://photos.s3.eu-west-1.amazonaws.com/k"),
-        ("https://s3.eu-west-1.amazonaws.com", Path, "https://s3.eu-west-1.amazonaws.com/photos/k"),
-        ("https://s3.dualstack.eu-west-1.api.aws", Auto, "https://photos.s3.dualstack.eu-west-1.api.aws/k"),
-        ("https://s3.cn-north-1.amazonaws.com.cn", Auto, "https://photos.s3.cn-north-1.amazonaws.com.cn/k"),
-        // Not AWS, whatever it looks like.
-        ("https://amazonaws.com", Auto, "https://amazonaws.com/photos/k"),
-        ("https://notamazonaws.com", Auto, "https://notamazonaws.com/photos/k"),
-        ("https://s3.amazonaws.com.example.com", Auto, "https://s3.amazonaws.com.example.com/photos/k"),
     ];
     for (endpoint, style, expected) in cases {
         let got = uri("us-east-1", Some(endpoint), style, Some("photos"), "k", "").unwrap();
         assert_eq!(got, expected, "{endpoint} {style:?}");
+    }
+}
+
+#[test]
+fn hosts_of_aws_are_told_from_those_that_only_look_like_them() {
+    for host in
+        ["s3.eu-west-1.amazonaws.com", "s3.dualstack.eu-west-1.api.aws", "s3.cn-north-1.amazonaws.com.cn"]
+    {
+        assert!(is_aws_host(host), "{host}");
+    }
+    for host in ["amazonaws.com", "notamazonaws.com", "s3.amazonaws.com.example.com", "localhost"] {
+        assert!(!is_aws_host(host), "{host}");
     }
 }
 
@@ -147,15 +154,211 @@ fn virtual_hosted_style_that_cannot_be_is_an_error_that_names_bucket_and_endpoin
     assert_eq!(list.unwrap(), "http://[::1]/");
 }
 
+/// The address of a bucket with some options on.
+fn address(bucket: &str, set: impl FnOnce(&mut EndpointParams<'_>)) -> Result<ResolvedEndpoint, Error> {
+    let region = Region::new("us-west-2").unwrap();
+    let mut params = EndpointParams { bucket: Some(bucket), ..EndpointParams::new(&region) };
+    set(&mut params);
+    resolve(&params)
+}
+
+const ACCESS_POINT: &str = "arn:aws:s3:eu-west-1:123456789012:accesspoint/reports";
+const MULTI_REGION: &str = "arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap";
+const OBJECT_LAMBDA: &str = "arn:aws:s3-object-lambda:us-west-2:123456789012:accesspoint/resize";
+const OUTPOST: &str =
+    "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-01234567890123456/accesspoint/reports";
+
 #[test]
-fn what_is_not_a_plain_bucket_is_not_sent_to_the_wrong_host() {
-    for bucket in ["arn:aws:s3:us-east-1:123456789012:accesspoint/a", "a--usw2-az1--x-s3", "a--op-s3"] {
-        let error = uri("us-east-1", None, AddressingStyle::Auto, Some(bucket), "", "").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NotImplemented);
-        assert!(error.message().contains("not supported yet") && error.message().contains(bucket));
+fn each_kind_of_name_has_its_host_its_service_and_its_way_of_signing() {
+    use AuthScheme::{SigV4, SigV4Express, SigV4a};
+    let both: &[_] = &[SigV4a, SigV4];
+    let cases: [(_, _, _, _, &[AuthScheme]); 6] = [
+        (
+            ACCESS_POINT,
+            "reports-123456789012.s3-accesspoint.eu-west-1.amazonaws.com",
+            "s3",
+            "eu-west-1",
+            &[SigV4],
+        ),
+        (
+            MULTI_REGION,
+            "mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com",
+            "s3",
+            "us-west-2",
+            &[SigV4a],
+        ),
+        (
+            OBJECT_LAMBDA,
+            "resize-123456789012.s3-object-lambda.us-west-2.amazonaws.com",
+            "s3-object-lambda",
+            "us-west-2",
+            &[SigV4],
+        ),
+        (
+            OUTPOST,
+            "reports-123456789012.op-01234567890123456.s3-outposts.us-west-2.amazonaws.com",
+            "s3-outposts",
+            "us-west-2",
+            both,
+        ),
+        (
+            "logs--usw2-az1--x-s3",
+            "logs--usw2-az1--x-s3.s3express-usw2-az1.us-west-2.amazonaws.com",
+            "s3express",
+            "us-west-2",
+            &[SigV4Express],
+        ),
+        (
+            "logs--usw2-az1--xa-s3",
+            "logs--usw2-az1--xa-s3.s3express-usw2-az1.us-west-2.amazonaws.com",
+            "s3express",
+            "us-west-2",
+            &[SigV4Express],
+        ),
+    ];
+    for (bucket, host, service, region, schemes) in cases {
+        let got = address(bucket, |_| {}).unwrap();
+        assert_eq!((got.authority.as_str(), got.path.as_str()), (host, ""), "{bucket}");
+        assert_eq!((got.signing_name, got.signing_region.as_str()), (service, region), "{bucket}");
+        assert_eq!(got.auth_schemes, schemes, "{bucket}");
     }
-    let own = uri("us-east-1", Some("localhost"), AddressingStyle::Auto, Some("a--x-s3"), "", "");
-    assert_eq!(own.unwrap(), "https://localhost/a--x-s3");
+}
+
+#[test]
+fn a_provider_is_known_by_its_host_or_called_by_its_name() {
+    let cases = [
+        ("https://s3.eu-west-1.amazonaws.com", "aws"),
+        ("https://vpce-1.s3.us-west-2.vpce.amazonaws.com", "aws"),
+        ("https://abc.r2.cloudflarestorage.com", "cloudflare"),
+        ("https://abc.eu.r2.cloudflarestorage.com", "cloudflare"),
+        ("https://s3.us-west-004.backblazeb2.com", "backblaze"),
+        ("https://storage.googleapis.com", "google"),
+        ("https://fra1.digitaloceanspaces.com", "digitalocean"),
+        ("https://s3.eu-central-1.wasabisys.com", "wasabi"),
+        ("https://fsn1.your-objectstorage.com.", "hetzner"),
+        ("https://s3.fr-par.scw.cloud", "scaleway"),
+        ("https://s3.gra.io.cloud.ovh.net", "ovh"),
+        ("https://ns.compat.objectstorage.us-ashburn-1.oraclecloud.com", "oracle"),
+        ("https://cos.ap-beijing.myqcloud.com", "tencent"),
+        ("https://oss-cn-hangzhou.aliyuncs.com", "alibaba"),
+        ("http://s3.localhost.localstack.cloud:4566", "localstack"),
+        ("https://play.min.io", "minio"),
+        ("http://127.0.0.1:9000", "generic"),
+        ("https://notscw.cloud", "generic"),
+        ("https://scw.cloud.example", "generic"),
+    ];
+    for (endpoint, name) in cases {
+        assert_eq!(Provider::of(&Endpoint::parse(endpoint).unwrap()).name, name, "{endpoint}");
+    }
+    assert_eq!(Provider::named("MinIO"), Some(Provider::MINIO));
+    assert_eq!(Provider::named("nobody"), None);
+}
+
+#[test]
+fn profiles_agree_with_themselves() {
+    let mut names: Vec<_> = Provider::ALL.iter().map(|p| p.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Provider::ALL.len(), "each has a name of its own");
+    for provider in Provider::ALL {
+        // A checksum of a stream is known only at its end: who gets one by default must take it there.
+        assert!(provider.checksums != ChecksumMode::WhenSupported || provider.trailers, "{provider:?}");
+        assert!(!provider.signed_trailers || (provider.trailers && provider.signed_chunks), "{provider:?}");
+        assert!(provider.min_part_size <= provider.max_part_size && provider.max_parts > 0, "{provider:?}");
+        assert!(provider.left_out.iter().all(|name| http::HeaderName::from_static(name) == *name));
+    }
+}
+
+#[test]
+fn options_choose_among_the_hosts_of_aws() {
+    fn host(options: EndpointOptions) -> String {
+        address("photos", |p| p.options = options).unwrap().authority
+    }
+    let none = EndpointOptions::default();
+    assert_eq!(host(EndpointOptions { fips: true, ..none }), "photos.s3-fips.us-west-2.amazonaws.com");
+    assert_eq!(
+        host(EndpointOptions { fips: true, dual_stack: true, ..none }),
+        "photos.s3-fips.dualstack.us-west-2.amazonaws.com"
+    );
+    assert_eq!(host(EndpointOptions { accelerate: true, ..none }), "photos.s3-accelerate.amazonaws.com");
+    assert_eq!(
+        host(EndpointOptions { global_endpoint: true, ..none }),
+        "photos.s3.us-west-2.amazonaws.com",
+        "there is a global host for us-east-1 only"
+    );
+}
+
+#[test]
+fn operations_on_a_directory_bucket_itself_go_to_the_control_endpoint() {
+    let needs = OperationNeeds::of("DeleteBucket");
+    let got = address("logs--usw2-az1--x-s3", |p| p.operation = needs).unwrap();
+    assert_eq!(got.authority, "s3express-control.us-west-2.amazonaws.com");
+    assert_eq!(got.path, "/logs--usw2-az1--x-s3");
+    assert_eq!((got.signing_name, got.auth_schemes), ("s3express", &[AuthScheme::SigV4][..]));
+    assert!(OperationNeeds::of("CopyObject").no_express_session);
+    assert_eq!(OperationNeeds::of("PutObject"), OperationNeeds::default());
+}
+
+#[test]
+fn options_that_exclude_each_other_are_an_error_that_names_both() {
+    type Set = fn(&mut EndpointParams<'_>);
+    let cases: [(&str, Set, [&str; 2]); 8] = [
+        ("photos", |p| (p.options.accelerate, p.options.fips) = (true, true), ["S3 Accelerate", "FIPS"]),
+        (
+            "photos",
+            |p| (p.options.accelerate, p.style) = (true, AddressingStyle::Path),
+            ["S3 Accelerate", "path style"],
+        ),
+        (ACCESS_POINT, |p| p.options.accelerate = true, ["S3 Accelerate", "access point"]),
+        (ACCESS_POINT, |p| p.style = AddressingStyle::Path, ["arn:aws:s3", "path style"]),
+        (MULTI_REGION, |p| p.options.dual_stack = true, ["dual-stack", "multi-region access point"]),
+        (OUTPOST, |p| p.options.fips = true, ["FIPS", "Outposts"]),
+        (OBJECT_LAMBDA, |p| p.options.dual_stack = true, ["dual-stack", "Object Lambda"]),
+        ("logs--usw2-az1--x-s3", |p| p.options.accelerate = true, ["S3 Accelerate", "directory bucket"]),
+    ];
+    for (bucket, set, parts) in cases {
+        let message = refusal(address(bucket, set));
+        assert!(parts.iter().all(|part| message.contains(part)), "{parts:?}: {message}");
+    }
+    let endpoint = Endpoint::parse("https://store.example").unwrap();
+    let region = Region::us_east_1();
+    for option in ["dual-stack", "FIPS", "S3 Accelerate"] {
+        let mut params = EndpointParams::new(&region);
+        params.endpoint = Some(&endpoint);
+        params.options.dual_stack = option == "dual-stack";
+        params.options.fips = option == "FIPS";
+        params.options.accelerate = option == "S3 Accelerate";
+        let message = refusal(resolve(&params));
+        assert!(message.contains(option) && message.contains("https://store.example"), "{message}");
+    }
+}
+
+#[test]
+fn an_arn_leads_to_another_region_but_not_if_that_is_turned_off_nor_to_another_partition() {
+    let message = refusal(address(ACCESS_POINT, |p| p.options.use_arn_region = false));
+    assert!(message.contains("eu-west-1") && message.contains("us-west-2"), "{message}");
+    let chinese = ACCESS_POINT.replace("eu-west-1", "cn-north-1");
+    let message = refusal(address(&chinese, |_| {}));
+    assert!(message.contains("aws-cn") && message.contains("us-west-2"), "{message}");
+    assert!(
+        refusal(address(MULTI_REGION, |p| p.options.multi_region_access_points = false))
+            .contains("turned off")
+    );
+}
+
+#[test]
+fn where_names_are_plain_their_suffixes_mean_nothing() {
+    let endpoint = Endpoint::parse("http://localhost:9000").unwrap();
+    let region = Region::us_east_1();
+    for bucket in ["logs--usw2-az1--x-s3", "logs--usw2-az1--xa-s3", "short--x-s3"] {
+        let mut params = EndpointParams { bucket: Some(bucket), ..EndpointParams::new(&region) };
+        params.endpoint = Some(&endpoint);
+        params.style = AddressingStyle::Path;
+        params.plain_names = true;
+        let got = resolve(&params).unwrap();
+        assert_eq!((got.path, got.signing_name), (format!("/{bucket}"), "s3"));
+        assert_eq!(got.auth_schemes, [AuthScheme::SigV4]);
+    }
 }
 
 #[test]
@@ -185,9 +388,9 @@ fn write_path_appends_and_is_the_path_of_the_uri() {
     let params = EndpointParams { bucket: Some("photos"), ..EndpointParams::new(&region) };
     let resolved = resolve(&params).unwrap();
     let mut out = "GET ".to_owned();
-    resolved.write_path(&mut out, Some("photos"), "");
+    resolved.write_path(&mut out, "");
     assert_eq!(out, "GET /");
-    resolved.write_path(&mut out, Some("photos"), "k");
+    resolved.write_path(&mut out, "k");
     assert_eq!(out, "GET //k");
 }
 
@@ -354,6 +557,47 @@ proptest! {
                 prop_assert!(got == host || got.strip_suffix(host).is_some_and(|r| r.ends_with('.')), "{}", text);
                 prop_assert!(parsed.path().ends_with("/k"));
             }
+        }
+    }
+
+    /// Whatever stands in an ARN or before a suffix with a meaning, the host is one of AWS, or below the endpoint.
+    #[test]
+    fn an_arn_or_alias_cannot_leave_aws(
+        name in prop_oneof![
+            "arn:aws(-cn)?:[a-z0-9-]{1,12}:[a-z0-9./@ -]{0,12}:[0-9a-z./@_-]{0,12}:(accesspoint|outpost)[:/\\PC]{0,30}",
+            "arn:aws:s3(-outposts|-object-lambda)?:us-east-1:1:(accesspoint|outpost)/[a-z0-9./@#:-]{1,20}(/accesspoint/[a-z@#/]{0,5})?",
+            "[a-z0-9.@/#-]{0,20}--[a-z0-9-]{8}--xa?-s3",
+            "[a-z0-9-]{0,13}[oe][a-z0-9.-]{49}--op-s3",
+            "\\PC{0,60}--op-s3",
+        ],
+        bits in 0_u32..2048,
+        given in proptest::option::of(prop_oneof![Just("http://127.0.0.1:1/p"), Just("https://store.example/p")]),
+    ) {
+        let region = Region::us_east_1();
+        let endpoint = given.map(|text| Endpoint::parse(text).unwrap());
+        let on = |bit: u32| bits >> bit & 1 == 1;
+        let mut params = EndpointParams { bucket: Some(&name), ..EndpointParams::new(&region) };
+        params.endpoint = endpoint.as_ref();
+        params.style = if on(0) { AddressingStyle::Path } else { AddressingStyle::Auto };
+        params.options = EndpointOptions {
+            dual_stack: on(1),
+            fips: on(2),
+            accelerate: on(3),
+            global_endpoint: on(4),
+            use_arn_region: on(5),
+            multi_region_access_points: on(6),
+            express_session_auth: on(7),
+        };
+        params.operation.express_control = on(8);
+        params.operation.no_access_points = on(9);
+        params.plain_names = on(10);
+        if let Ok(got) = resolve(&params) {
+            let mut text = String::new();
+            got.write_uri(&mut text, "k", "");
+            let parsed: http::Uri = text.parse().unwrap();
+            let host = parsed.host().unwrap().to_owned();
+            let given = [".store.example", "127.0.0.1"].iter().any(|h| format!(".{host}").ends_with(h));
+            prop_assert!(is_aws_host(&host) || given, "{}", text);
         }
     }
 }

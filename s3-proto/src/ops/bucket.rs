@@ -134,3 +134,33 @@ fn prepare_create(_: &CreateBucket, draft: &mut Draft) -> Result<(), Error> {
     draft.bucket_rule = BucketRule::Create;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Operation as _;
+
+    #[test]
+    fn the_location_is_read_wherever_a_store_puts_it() {
+        let cases = [
+            ("<LocationConstraint>eu-west-1</LocationConstraint>", "eu-west-1"),
+            ("<LocationConstraint/>", ""),
+            (
+                "<CreateBucketConfiguration><LocationConstraint>a</LocationConstraint></CreateBucketConfiguration>",
+                "a",
+            ),
+            ("<LocationConstraint><LocationConstraint>a</LocationConstraint></LocationConstraint>", "a"),
+            ("<LocationConstraint>\n <LocationConstraint/>\n</LocationConstraint>", ""),
+        ];
+        let (head, ()) = http::Response::new(()).into_parts();
+        for (body, expected) in cases {
+            let output = GetBucketLocation::new("bucket").response(&head, body.as_bytes()).unwrap();
+            assert_eq!(output.location_constraint, expected, "{body}");
+        }
+        for body in
+            ["<LocationConstraint><Other/></LocationConstraint>", "<LocationConstraint>a", "", "no XML"]
+        {
+            assert!(GetBucketLocation::new("bucket").response(&head, body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

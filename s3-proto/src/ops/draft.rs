@@ -11,6 +11,13 @@ use crate::encode::uri_encode_into;
 use crate::machine::Payload;
 use crate::validate::{BucketRule, check_header_value};
 
+/// What the keys of a list are those of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeysOf {
+    Objects,
+    Uploads,
+}
+
 /// What an operation asks for: everything but host, credentials and signature.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -31,6 +38,10 @@ pub struct Draft {
     pub(crate) observe: Option<ChecksumAlgorithm>,
     /// The body is the user's data, to be protected by a checksum where the store knows them.
     pub(crate) is_data: bool,
+    /// The body has a digest because S3 demands one, in a form that the store may not take.
+    pub(crate) adds_digest: bool,
+    /// Keys in the answer are wanted in URL encoding, where the store can be trusted with that.
+    pub(crate) encodes_keys: Option<KeysOf>,
     /// The service is to send its checksum with the answer.
     pub(crate) wants_checksum: bool,
 }
@@ -51,6 +62,8 @@ impl Draft {
             checksum: None,
             observe: None,
             is_data: false,
+            adds_digest: false,
+            encodes_keys: None,
             wants_checksum: false,
         }
     }
@@ -70,7 +83,7 @@ impl Draft {
     /// A query parameter without a value, such as `tagging`.
     pub fn query_flag(mut self, name: &str) -> Self {
         if !name.is_empty() {
-            self.separate();
+            separate(&mut self.query);
             self.query.push_str(name);
         }
         self
@@ -104,22 +117,20 @@ impl Draft {
     }
 
     pub(crate) fn add_query(&mut self, name: &str, value: &str) {
-        self.separate();
-        uri_encode_into(name, &mut self.query);
-        self.query.push('=');
-        uri_encode_into(value, &mut self.query);
+        push_parameter(&mut self.query, name, value);
+    }
+
+    /// The query with one more parameter.
+    pub(crate) fn with_query(&self, name: &str, value: &str) -> String {
+        let mut query = self.query.clone();
+        push_parameter(&mut query, name, value);
+        query
     }
 
     pub(crate) fn remove_query(&mut self, name: &str) {
         let is_it = |pair: &&str| pair.split('=').next() == Some(name);
         if self.query.split('&').any(|pair| is_it(&pair)) {
             self.query = self.query.split('&').filter(|pair| !is_it(pair)).collect::<Vec<_>>().join("&");
-        }
-    }
-
-    fn separate(&mut self) {
-        if !self.query.is_empty() {
-            self.query.push('&');
         }
     }
 
@@ -157,8 +168,22 @@ impl Draft {
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         if !self.headers.contains_key("content-md5") {
             self.add_header(HeaderName::from_static("content-md5"), &content_md5(&body))?;
+            self.adds_digest = true;
         }
         self.payload = Payload::Bytes(body);
         Ok(())
+    }
+}
+
+fn push_parameter(query: &mut String, name: &str, value: &str) {
+    separate(query);
+    uri_encode_into(name, query);
+    query.push('=');
+    uri_encode_into(value, query);
+}
+
+fn separate(query: &mut String) {
+    if !query.is_empty() {
+        query.push('&');
     }
 }

@@ -553,6 +553,25 @@ pub(crate) fn open_document(body: &[u8]) -> Result<Reader<'_>, Error> {
     Ok(reader)
 }
 
+/// Reads a document that is nothing but this element.
+///
+/// SeaweedFS puts it into a root of the same name, so if it cannot be read as the root it is looked for inside.
+pub(crate) fn read_root<T: Element>(body: &[u8], name: &str) -> Result<T, Error> {
+    let mut reader = open_document(body)?;
+    let read = T::read(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let Err(error) = read else { return read };
+    let mut reader = open_document(body)?;
+    if reader.child().ok().flatten() != Some(name) {
+        return Err(error);
+    }
+    let value = T::read(&mut reader)?;
+    while reader.child()?.is_some() {
+        reader.skip()?;
+    }
+    reader.end()?;
+    Ok(value)
+}
+
 /// Offers each element below the root to `take`, and skips those that it does not know. An error says how much
 /// had been understood until then.
 pub(crate) fn read_members(

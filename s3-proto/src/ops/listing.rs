@@ -2,7 +2,7 @@
 
 #[allow(clippy::wildcard_imports)]
 use super::types::*;
-use super::{Description, Draft, Operation};
+use super::{Description, Draft, KeysOf, Operation};
 use crate::Error;
 use crate::encode::uri_decode_query;
 use crate::pages::Paginated;
@@ -196,7 +196,8 @@ pub(super) fn listing_operations(all: &mut Vec<Description>) {
 #[allow(clippy::unnecessary_wraps)]
 pub(super) fn url_encode_keys<O: Operation>(_: &O, draft: &mut Draft) -> Result<(), Error> {
     if !draft.query.contains("encoding-type=") {
-        draft.add_query("encoding-type", "url");
+        let uploads = O::NAME == super::ListMultipartUploads::NAME;
+        draft.encodes_keys = Some(if uploads { KeysOf::Uploads } else { KeysOf::Objects });
     }
     Ok(())
 }

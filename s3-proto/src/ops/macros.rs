@@ -243,9 +243,7 @@ macro_rules! operation {
                     })?;
                 )?
                 $(
-                    let mut reader = $crate::ops::field::open_document(body)?;
-                    let $or = <$ort as $crate::ops::Element>::read(&mut reader)?;
-                    reader.end()?;
+                    let $or = $crate::ops::field::read_root::<$ort>(body, $orn)?;
                 )?
                 #[allow(unused_mut)]
                 let mut output = $output {

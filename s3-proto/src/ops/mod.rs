@@ -32,6 +32,7 @@ use crate::client::Reply;
 pub use bucket::*;
 pub use describe::{Description, MemberDescription, Place};
 pub use draft::Draft;
+pub(crate) use draft::KeysOf;
 pub use field::{
     Element, FromHeaders, HttpDate, IsoTimestamp, MembersRef, Metadata, Settable, Slot, Structure, Text,
     ToHeaders, ToQuery,

@@ -131,6 +131,9 @@ impl BodyEncoder {
                 format!("chunks of {chunk_len} bytes are too short: S3 takes {least} bytes or more");
             return Err(Error::invalid_input(message));
         }
+        if params.key.region_set().is_some() {
+            return Err(Error::invalid_input("Signature V4a does not sign bodies chunk by chunk here"));
+        }
         // They are signed in the order of their names, which is then also that of the wire.
         trailers.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
         let signer = ChunkSigner { key: params.key.clone(), now: params.now, previous: seed };
@@ -312,7 +315,7 @@ impl Framing {
                 signer.sign("AWS4-HMAC-SHA256-TRAILER", &[&hex_digest(&signed.finalize().into())]);
             out.put_slice(TRAILER_SIGNATURE.as_bytes());
             out.put_u8(b':');
-            out.put_slice(&signature.0);
+            out.put_slice(signature.as_bytes());
             out.put_slice(CRLF.as_bytes());
         }
         out.put_slice(CRLF.as_bytes());
@@ -331,7 +334,7 @@ impl Framing {
             let digests: [&[u8]; 2] = [EMPTY_SHA256.as_bytes(), &digest];
             let signature = signer.sign("AWS4-HMAC-SHA256-PAYLOAD", &digests);
             out.put_slice(SIGNATURE_EXTENSION.as_bytes());
-            out.put_slice(&signature.0);
+            out.put_slice(signature.as_bytes());
         }
         out.put_slice(CRLF.as_bytes());
     }
@@ -350,8 +353,8 @@ struct ChunkSigner {
 
 impl ChunkSigner {
     fn sign(&mut self, algorithm: &str, digests: &[&[u8]]) -> Signature {
-        let previous = self.previous.0;
-        let mut all: [&[u8]; 3] = [&previous; 3];
+        let previous = self.previous;
+        let mut all: [&[u8]; 3] = [previous.as_bytes(); 3];
         let digests = &digests[..digests.len().min(2)];
         all[1..=digests.len()].copy_from_slice(digests);
         self.previous = self.key.sign_digests(algorithm, &self.now, &all[..=digests.len()]);
@@ -528,7 +531,7 @@ mod tests {
         let _ = encoder.encode(b"123").unwrap();
         assert_eq!(encoder.encode(b"1234").unwrap_err().kind(), ErrorKind::ApiMisuse);
         let credentials = credentials();
-        let seed = Signature([b'0'; 64]);
+        let seed = Signature::from_bytes(&[0; 32]);
         assert!(BodyEncoder::signed_chunks(1, 8191, seed, &params(&credentials)).is_err());
         assert!(BodyEncoder::unsigned_trailer(1, 0, Vec::new()).is_err());
     }
@@ -544,7 +547,7 @@ mod tests {
         fn as_many_bytes_as_announced(len in 0usize..40_000, chunk_len in 1usize..20_000, kind in 0..4, known in ".{0,30}") {
             let credentials = credentials();
             let params = params(&credentials);
-            let seed = Signature([b'0'; 64]);
+            let seed = Signature::from_bytes(&[0; 32]);
             let trailers = || {
                 let mut all = vec![Trailer::checksum(&ChecksumAlgorithm::Sha256).unwrap()];
                 if let Ok(value) = HeaderValue::from_bytes(known.as_bytes()) {

@@ -5,13 +5,13 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use super::canonical::{Canonical, canonical_components};
 use super::{
-    ALGORITHM, Explanation, PayloadHash, PayloadText, RequestHead, Signature, SigningParams,
-    X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN,
+    Explanation, PayloadHash, PayloadText, RequestHead, Signature, SigningParams, X_AMZ_CONTENT_SHA256,
+    X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN,
 };
 use crate::Error;
 use crate::secret::Secret;
 
-/// Signs a request: sets `x-amz-date`, `x-amz-security-token` (or removes it, for credentials without),
+/// Signs a request: sets `x-amz-date`, with Version 4a `x-amz-region-set`, `x-amz-security-token` (or removes it, for credentials without),
 /// `x-amz-content-sha256` (unless the options say no) and `authorization`. A request that was signed before
 /// is signed anew.
 ///
@@ -33,7 +33,7 @@ pub fn sign_headers(
 
     let query = canonical_components(request.uri().query().unwrap_or_default());
     let canonical = Canonical::new(request, request.headers(), &query, &payload, params.options)?;
-    let signature = params.key.sign_digests(ALGORITHM, &params.now, &[&canonical.digest()]);
+    let signature = params.key.sign_digests(params.key.algorithm(), &params.now, &[&canonical.digest()]);
     let authorization = authorization(&canonical, params, &signature)?;
 
     let headers = request.headers_mut();
@@ -66,7 +66,7 @@ pub(super) fn explain(canonical: &Canonical<'_>, params: &SigningParams<'_>) -> 
     Explanation {
         canonical_request: String::from_utf8_lossy(&canonical.text()).into_owned(),
         string_to_sign: params.key.string_to_sign(&params.now, &digest),
-        signature: params.key.sign_digests(ALGORITHM, &params.now, &[&digest]),
+        signature: params.key.sign_digests(params.key.algorithm(), &params.now, &[&digest]),
     }
 }
 
@@ -79,6 +79,12 @@ fn prepare(headers: &mut HeaderMap, payload: &PayloadText, params: &SigningParam
             headers.insert(&X_AMZ_SECURITY_TOKEN, token_value(token)?);
         }
         _ => drop(headers.remove(&X_AMZ_SECURITY_TOKEN)),
+    }
+    match params.key.region_set() {
+        Some(regions) => {
+            headers.insert(&X_AMZ_REGION_SET, HeaderValue::from_str(regions).map_err(unusable)?);
+        }
+        None => drop(headers.remove(&X_AMZ_REGION_SET)),
     }
     if params.options.content_sha256_header {
         let value = match payload {
@@ -104,13 +110,13 @@ fn authorization(
     signature: &Signature,
 ) -> Result<HeaderValue, Error> {
     let write = |put: &mut dyn FnMut(&[u8])| {
-        put(ALGORITHM.as_bytes());
+        put(params.key.algorithm().as_bytes());
         put(b" Credential=");
         put(params.key.credential().as_bytes());
         put(b", SignedHeaders=");
         canonical.write_names(b";", &mut |piece| put(piece));
         put(b", Signature=");
-        put(&signature.0);
+        put(signature.as_bytes());
     };
     // Of exactly its length, for `Bytes` takes a second allocation otherwise.
     let mut len = 0;

@@ -7,10 +7,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
+#[cfg(feature = "sigv4a")]
+use super::v4a::KeyPair;
 use super::{ALGORITHM, Signature};
 use crate::Error;
 use crate::credentials::Credentials;
-use crate::encode::hex_digest;
 use crate::timestamp::Timestamp;
 
 /// The key that signs for one access key, day, region and service. Cheap to clone; wiped with its last
@@ -19,12 +20,18 @@ use crate::timestamp::Timestamp;
 pub struct SigningKey(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    /// The HMAC with the key already taken in: saves two of the compressions of each signature.
-    mac: Hmac<Sha256>,
-    /// `AKID/20130524/us-east-1/s3/aws4_request`.
+    signer: Signer,
+    /// `AKID/20130524/us-east-1/s3/aws4_request`; with Version 4a without the region.
     credential: String,
     /// Where `20130524/...` starts in it.
     scope_at: usize,
+}
+
+enum Signer {
+    /// The HMAC with the key already taken in: saves two of the compressions of each signature.
+    Hmac(Hmac<Sha256>),
+    #[cfg(feature = "sigv4a")]
+    Ecdsa(KeyPair),
 }
 
 impl SigningKey {
@@ -39,15 +46,8 @@ impl SigningKey {
         region: &str,
         service: &str,
     ) -> Result<Self, Error> {
-        for (what, text) in [("region", region), ("service", service)] {
-            if text.is_empty() {
-                return Err(Error::invalid_input(format!("the {what} to sign for is empty")));
-            }
-            if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b',') {
-                let message = format!("the {what} {text:?} has a character that cannot be signed");
-                return Err(Error::invalid_input(message));
-            }
-        }
+        check_scope("region", region)?;
+        check_scope("service", service)?;
         let now = time.amz_date();
         let date = std::str::from_utf8(&now[..8]).unwrap_or_default();
         let access_key_id = credentials.access_key_id();
@@ -66,7 +66,57 @@ impl SigningKey {
             output.as_mut_slice().zeroize();
             mac = keyed(&*key)?;
         }
-        Ok(Self(Arc::new(Inner { mac, credential, scope_at: access_key_id.len() + 1 })))
+        let signer = Signer::Hmac(mac);
+        Ok(Self(Arc::new(Inner { signer, credential, scope_at: access_key_id.len() + 1 })))
+    }
+
+    /// Derives the key of Version 4a, which signs for a set of regions (`*`, or several with commas and `*`),
+    /// for the day of `time`.
+    ///
+    /// # Errors
+    /// As [`derive`](Self::derive).
+    #[cfg(feature = "sigv4a")]
+    pub fn derive_v4a(
+        credentials: &Credentials,
+        time: Timestamp,
+        region_set: &str,
+        service: &str,
+    ) -> Result<Self, Error> {
+        region_set.split(',').try_for_each(|region| check_scope("region", region))?;
+        check_scope("service", service)?;
+        let now = time.amz_date();
+        let date = std::str::from_utf8(&now[..8]).unwrap_or_default();
+        let access_key_id = credentials.access_key_id();
+        let credential = [access_key_id, "/", date, "/", service, "/aws4_request"].concat();
+        let signer = Signer::Ecdsa(KeyPair::derive(credentials, region_set)?);
+        Ok(Self(Arc::new(Inner { signer, credential, scope_at: access_key_id.len() + 1 })))
+    }
+
+    /// The name of the algorithm, such as `AWS4-HMAC-SHA256`.
+    pub fn algorithm(&self) -> &'static str {
+        match &self.0.signer {
+            Signer::Hmac(_) => ALGORITHM,
+            #[cfg(feature = "sigv4a")]
+            Signer::Ecdsa(_) => super::v4a::ALGORITHM,
+        }
+    }
+
+    /// The regions that a key of Version 4a signs for.
+    pub fn region_set(&self) -> Option<&str> {
+        match &self.0.signer {
+            Signer::Hmac(_) => None,
+            #[cfg(feature = "sigv4a")]
+            Signer::Ecdsa(pair) => Some(&pair.region_set),
+        }
+    }
+
+    /// Both coordinates of the public key, of a key of Version 4a.
+    #[cfg(feature = "sigv4a")]
+    pub fn public_key(&self) -> Option<([u8; 32], [u8; 32])> {
+        match &self.0.signer {
+            Signer::Hmac(_) => None,
+            Signer::Ecdsa(pair) => pair.public_key(),
+        }
     }
 
     /// The value of `Credential=` and `X-Amz-Credential`, which is not secret.
@@ -89,14 +139,14 @@ impl SigningKey {
         self.scope_part(0)
     }
 
-    /// The region.
+    /// The region, or the set of them.
     pub fn region(&self) -> &str {
-        self.scope_part(1)
+        self.region_set().unwrap_or_else(|| self.scope_part(1))
     }
 
     /// The service's signing name, such as `s3`.
     pub fn service(&self) -> &str {
-        self.scope_part(2)
+        self.scope_part(if self.region_set().is_some() { 1 } else { 2 })
     }
 
     fn scope_part(&self, index: usize) -> &str {
@@ -105,11 +155,17 @@ impl SigningKey {
 
     /// Signs the pieces of a string to sign.
     pub(super) fn sign(&self, pieces: &[&[u8]]) -> Signature {
-        let mut mac = self.0.mac.clone();
-        for piece in pieces {
-            mac.update(piece);
+        match &self.0.signer {
+            Signer::Hmac(keyed) => {
+                let mut mac = keyed.clone();
+                for piece in pieces {
+                    mac.update(piece);
+                }
+                Signature::from_bytes(&mac.finalize().into_bytes())
+            }
+            #[cfg(feature = "sigv4a")]
+            Signer::Ecdsa(pair) => pair.sign(pieces),
         }
-        Signature(hex_digest(&mac.finalize().into_bytes().into()))
     }
 
     /// Signs `algorithm`, time, scope and hexadecimal digests, a line each: all strings to sign but a POST
@@ -130,9 +186,20 @@ impl SigningKey {
     pub(super) fn string_to_sign(&self, now: &[u8; 16], canonical_request: &[u8; 64]) -> String {
         let mut text = Vec::new();
         let mut put = |piece: &[u8]| text.extend_from_slice(piece);
-        write_string_to_sign(&mut put, ALGORITHM, now, self.scope(), &[canonical_request]);
+        write_string_to_sign(&mut put, self.algorithm(), now, self.scope(), &[canonical_request]);
         String::from_utf8_lossy(&text).into_owned()
     }
+}
+
+fn check_scope(what: &str, text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::invalid_input(format!("the {what} to sign for is empty")));
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b',') {
+        let message = format!("the {what} {text:?} has a character that cannot be signed");
+        return Err(Error::invalid_input(message));
+    }
+    Ok(())
 }
 
 fn write_string_to_sign(

@@ -57,23 +57,53 @@ impl KeyCache {
         region: &str,
         service: &str,
     ) -> Result<SigningKey, Error> {
+        let derive = || SigningKey::derive(credentials, time, region, service);
+        self.get_or(credentials, time, (None, region), service, derive)
+    }
+
+    /// The key of Version 4a for these credentials and this set of regions, as [`get`](Self::get).
+    ///
+    /// # Errors
+    /// As [`SigningKey::derive_v4a`].
+    #[cfg(feature = "sigv4a")]
+    pub fn get_v4a(
+        &mut self,
+        credentials: &Credentials,
+        time: Timestamp,
+        region_set: &str,
+        service: &str,
+    ) -> Result<SigningKey, Error> {
+        let derive = || SigningKey::derive_v4a(credentials, time, region_set, service);
+        self.get_or(credentials, time, (Some(region_set), region_set), service, derive)
+    }
+
+    fn get_or(
+        &mut self,
+        credentials: &Credentials,
+        time: Timestamp,
+        (region_set, region): (Option<&str>, &str),
+        service: &str,
+        derive: impl FnOnce() -> Result<SigningKey, Error>,
+    ) -> Result<SigningKey, Error> {
         let now = time.amz_date();
         let secret = credentials.secret_access_key();
         let found = self.entries.iter().position(|Entry { secret: cached, key }| {
-            let mut scope = key.scope().split('/');
             key.access_key_id() == credentials.access_key_id()
-                && scope.next().is_some_and(|date| date.as_bytes() == &now[..8])
-                && scope.next() == Some(region)
-                && scope.next() == Some(service)
+                && key.date().as_bytes() == &now[..8]
+                && key.region_set() == region_set
+                && key.region() == region
+                && key.service() == service
                 && same_secret(cached.expose(), secret.expose())
         });
         if let Some(index) = found {
             self.entries[..=index].rotate_right(1);
             return Ok(self.entries[0].key.clone());
         }
-        let key = SigningKey::derive(credentials, time, region, service)?;
+        let key = derive()?;
         // An entry of the same scope with another secret will not be asked for again.
-        self.entries.retain(|entry| entry.key.credential() != key.credential());
+        self.entries.retain(|Entry { key: kept, .. }| {
+            kept.credential() != key.credential() || kept.region_set() != key.region_set()
+        });
         self.entries.truncate(Self::CAPACITY - 1);
         self.entries.insert(0, Entry { secret: secret.clone(), key: key.clone() });
         Ok(key)

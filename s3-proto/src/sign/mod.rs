@@ -3,6 +3,7 @@
 //! - [`sign_headers`] signs a request in its `authorization` header; [`presign`] makes a URL of it that
 //!   anybody can use until it expires.
 //! - [`BodyEncoder`] frames (and signs, if asked) the body of an upload whose checksum follows it.
+//! - [`SigningKey`] is of Version 4, or of Version 4a with the feature `sigv4a`.
 //! - [`PostPolicy`] signs the form of a browser's upload.
 //! - [`explain_headers`] and [`explain_presigned`] show what was signed, for a `SignatureDoesNotMatch`.
 //!
@@ -37,6 +38,8 @@ mod post_policy;
 mod query;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "sigv4a")]
+mod v4a;
 
 use std::fmt;
 
@@ -52,12 +55,13 @@ pub use post_policy::{PostForm, PostPolicy, sign_post_policy};
 pub use query::{Presigned, explain_presigned, presign};
 
 use crate::credentials::Credentials;
-use crate::encode::hex_digest;
+use crate::encode::{hex_digest, hex_pair};
 use crate::timestamp::Timestamp;
 use crate::{Error, ErrorKind};
 
 pub(crate) static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub(crate) static X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+pub(crate) static X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
 pub(crate) static X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -87,6 +91,21 @@ impl<'a> SigningParams<'a> {
     ) -> Result<Self, Error> {
         let key = SigningKey::derive(credentials, time, region, service)?;
         Ok(Self { credentials, key, time, now: time.amz_date(), options: SigningOptions::S3 })
+    }
+
+    /// Signs with Version 4a for a set of regions, such as `*` or `us-east-1,eu-*`, with the feature `sigv4a`.
+    /// Bodies cannot be signed chunk by chunk with it, nor can POST policies.
+    ///
+    /// # Errors
+    /// As [`SigningKey::derive_v4a`].
+    #[cfg(feature = "sigv4a")]
+    pub fn v4a(
+        credentials: &'a Credentials,
+        region_set: &str,
+        service: &str,
+        time: Timestamp,
+    ) -> Result<Self, Error> {
+        Self::with_key(credentials, SigningKey::derive_v4a(credentials, time, region_set, service)?, time)
     }
 
     /// Takes a key that was derived before from these credentials, on the day of `time`.
@@ -226,21 +245,45 @@ impl PayloadText {
     }
 }
 
-/// A signature: 64 lower-case hexadecimal digits. `Debug` does not show it, since whoever has it can send
-/// the request again for some minutes.
+/// A signature: 64 lower-case hexadecimal digits, or up to 144 of one of Version 4a. `Debug` does not show it,
+/// since whoever has it can send the request again for some minutes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Signature([u8; 64]);
+pub struct Signature {
+    digits: [u8; Self::MAX_DIGITS],
+    len: usize,
+}
 
 impl Signature {
+    /// Those of 72 bytes, the longest signature of P-256 in DER.
+    const MAX_DIGITS: usize = if cfg!(feature = "sigv4a") { 144 } else { 64 };
+
+    /// Of as many bytes as have room.
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let mut digits = [0; Self::MAX_DIGITS];
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            *pair = hex_pair(*byte);
+        }
+        Self { digits, len: (2 * bytes.len()).min(Self::MAX_DIGITS) }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.digits.get(..self.len).unwrap_or_default()
+    }
+
     /// Reads the 64 digits, as of a request that was signed elsewhere and whose chunks are signed here.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits: [u8; 64] = text.as_bytes().try_into().ok()?;
-        digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f')).then_some(Self(digits))
+        let is_digit = |d: &u8| matches!(d, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 64 || !text.as_bytes().iter().all(is_digit) {
+            return None;
+        }
+        let mut digits = [0; Self::MAX_DIGITS];
+        digits[..64].copy_from_slice(text.as_bytes());
+        Some(Self { digits, len: 64 })
     }
 
     /// The digits.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

@@ -106,6 +106,9 @@ impl PostPolicy {
         if self.conditions.iter().any(|c| matches!(c, Condition::Length(min, max) if min > max)) {
             return Err(Error::invalid_input("the POST policy's least length is above its greatest"));
         }
+        if params.key.region_set().is_some() {
+            return Err(Error::invalid_input("a POST policy cannot be signed with Signature V4a"));
+        }
         if self.expires_at <= params.time {
             let message = format!("the POST policy expires at {}, before it is signed", self.expires_at);
             return Err(Error::invalid_input(message));

@@ -11,8 +11,8 @@ use http::uri::{PathAndQuery, Uri};
 use super::canonical::{Canonical, canonical_components};
 use super::header::explain;
 use super::{
-    ALGORITHM, Explanation, PayloadHash, PayloadText, RequestHead, Signature, SigningParams, X_AMZ_DATE,
-    X_AMZ_SECURITY_TOKEN,
+    Explanation, PayloadHash, PayloadText, RequestHead, Signature, SigningParams, X_AMZ_DATE,
+    X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN,
 };
 use crate::Error;
 use crate::encode::uri_encode_into;
@@ -106,7 +106,7 @@ pub fn presign(
     let payload = PayloadText::new(payload);
     let query = canonical_components(&draft.query);
     let canonical = Canonical::new(request, &draft.headers, &query, &payload, params.options)?;
-    let signature = params.key.sign_digests(ALGORITHM, &params.now, &[&canonical.digest()]);
+    let signature = params.key.sign_digests(params.key.algorithm(), &params.now, &[&canonical.digest()]);
 
     let mut query = draft.query.clone();
     if let Some(token) = params.credentials.session_token().filter(|_| params.options.omit_session_token) {
@@ -162,7 +162,7 @@ impl Draft {
         let mut headers = HeaderMap::with_capacity(request.headers().len());
         for (name, value) in request.headers() {
             // What a signature in headers left behind would contradict the one in the query.
-            if name != X_AMZ_DATE && name != X_AMZ_SECURITY_TOKEN && name != AUTHORIZATION {
+            if ![&X_AMZ_DATE, &X_AMZ_SECURITY_TOKEN, &X_AMZ_REGION_SET, &AUTHORIZATION].contains(&name) {
                 headers.append(name, value.clone());
             }
         }
@@ -176,11 +176,14 @@ impl Draft {
         }
         let mut query = String::with_capacity(given.len() + 512);
         query.push_str(given);
-        push_parameter(&mut query, "X-Amz-Algorithm", ALGORITHM);
+        push_parameter(&mut query, "X-Amz-Algorithm", params.key.algorithm());
         push_parameter(&mut query, "X-Amz-Credential", params.key.credential());
         push_parameter(&mut query, "X-Amz-Date", &String::from_utf8_lossy(&params.now));
         push_parameter(&mut query, "X-Amz-Expires", &expires.as_secs().to_string());
         push_parameter(&mut query, "X-Amz-SignedHeaders", &names);
+        if let Some(regions) = params.key.region_set() {
+            push_parameter(&mut query, "X-Amz-Region-Set", regions);
+        }
         if let Some(token) = params.credentials.session_token().filter(|_| !params.options.omit_session_token)
         {
             push_parameter(&mut query, "X-Amz-Security-Token", token.expose());

@@ -83,7 +83,7 @@ fn the_documented_key() {
         .collect();
     let mut mac = Hmac::<Sha256>::new_from_slice(&raw).unwrap();
     mac.update(b"text");
-    assert_eq!(key.sign(&[b"te", b"xt"]), Signature(hex_digest(&mac.finalize().into_bytes().into())));
+    assert_eq!(key.sign(&[b"te", b"xt"]), Signature::from_bytes(&mac.finalize().into_bytes()));
     assert_eq!((key.date(), key.region(), key.service()), ("20120215", "us-east-1", "iam"));
 }
 
@@ -228,5 +228,58 @@ proptest! {
             explain_headers(&request, &PayloadHash::Unsigned, &params(&credentials)).unwrap();
             let _ = presign(&request, &PayloadHash::Unsigned, Duration::from_secs(9), &params(&credentials));
         }
+    }
+}
+
+#[cfg(feature = "sigv4a")]
+mod v4a {
+    use super::*;
+
+    fn params(credentials: &Credentials) -> SigningParams<'_> {
+        SigningParams::v4a(credentials, "us-east-1,eu-*", "s3", Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn what_is_signed_names_the_set_of_regions_and_no_region() {
+        let credentials = Credentials::new("AKIDEXAMPLE", "swordfish").unwrap();
+        let params = params(&credentials);
+        assert_eq!(params.key().scope(), "19700101/s3/aws4_request");
+        assert_eq!((params.key().region(), params.key().service()), ("us-east-1,eu-*", "s3"));
+        let mut request = Request::get("https://bkt.example/k").body(()).unwrap();
+        let first = sign_headers(&mut request, &PayloadHash::EMPTY, &params).unwrap();
+        assert_eq!(request.headers()["x-amz-region-set"], "us-east-1,eu-*");
+        let second = sign_headers(&mut request, &PayloadHash::EMPTY, &params).unwrap();
+        assert!(first == second && !format!("{first:?}{params:?}").contains("swordfish"));
+
+        let v4 = SigningParams::new(&credentials, "us-east-1", "s3", Timestamp::UNIX_EPOCH).unwrap();
+        sign_headers(&mut request, &PayloadHash::EMPTY, &v4).unwrap();
+        assert!(!request.headers().contains_key("x-amz-region-set"), "signed anew in the other version");
+    }
+
+    #[test]
+    fn what_it_cannot_sign_is_refused() {
+        let credentials = Credentials::new("AKIDEXAMPLE", "swordfish").unwrap();
+        let params = params(&credentials);
+        let seed = Signature::parse(&"0".repeat(64)).unwrap();
+        assert!(BodyEncoder::signed_chunks(10, BodyEncoder::CHUNK_LEN, seed, &params).is_err());
+        for set in ["", "us east", "a,,b", "a/b"] {
+            assert!(SigningKey::derive_v4a(&credentials, Timestamp::UNIX_EPOCH, set, "s3").is_err(), "{set}");
+        }
+    }
+
+    #[test]
+    fn the_cache_tells_both_versions_apart() {
+        let credentials = Credentials::new("AKIDEXAMPLE", "swordfish").unwrap();
+        let mut cache = KeyCache::new();
+        let now = Timestamp::UNIX_EPOCH;
+        let v4 = cache.get(&credentials, now, "us-east-1", "s3").unwrap();
+        let v4a = cache.get_v4a(&credentials, now, "*", "s3").unwrap();
+        let other = cache.get_v4a(&credentials, now, "us-east-1", "s3").unwrap();
+        assert_eq!(
+            [v4.region_set(), v4a.region_set(), other.region_set()],
+            [None, Some("*"), Some("us-east-1")]
+        );
+        assert_eq!(cache.get_v4a(&credentials, now, "*", "s3").unwrap().region_set(), Some("*"));
+        assert_eq!(cache.get(&credentials, now, "us-east-1", "s3").unwrap().region_set(), None);
     }
 }

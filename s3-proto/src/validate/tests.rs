@@ -41,13 +41,26 @@ fn new_buckets_follow_the_rules_of_aws() {
         ("abc-s3alias", "'-s3alias'"),
         ("abc--ol-s3", "'--ol-s3'"),
         ("abc.mrap", "'.mrap'"),
-        ("abc--usw2-az1--x-s3", "'--x-s3'"),
+        ("abc--usw2-az1--xa-s3", "'--xa-s3'"),
         ("abc--table-s3", "'--table-s3'"),
     ];
     for (name, part) in wrong {
         let message = refusal(check_bucket(name, BucketRule::Create));
         assert!(message.contains(part), "{name}: {message}");
     }
+}
+
+#[test]
+fn a_directory_bucket_can_be_made() {
+    check_bucket("abc--usw2-az1--x-s3", BucketRule::Create).unwrap();
+}
+
+#[test]
+fn an_arn_stands_for_a_bucket_under_relaxed_rules_too() {
+    for rule in [BucketRule::Existing, BucketRule::Relaxed] {
+        check_bucket("arn:aws:s3:eu-west-1:1:accesspoint/a", rule).unwrap();
+    }
+    refusal(check_bucket("arn:aws:s3:eu-west-1:1:accesspoint/a", BucketRule::Create));
 }
 
 #[test]

@@ -75,9 +75,14 @@ pub(crate) fn drive<M: Machine>(mut machine: M, response: &Response) -> Result<E
     Err(fail("an end of the call", "none"))
 }
 
-/// The request that an operation sends first.
+/// The request that an operation sends first, to Amazon S3.
 pub(crate) fn request<O: Operation>(op: O) -> Result<http::Request<Payload>, Verdict> {
-    match Call::new(session()?, op).poll(now()?) {
+    request_in(session()?, op)
+}
+
+/// The request that an operation sends first.
+pub(crate) fn request_in<O: Operation>(session: Session, op: O) -> Result<http::Request<Payload>, Verdict> {
+    match Call::new(session, op).poll(now()?) {
         Step::Start(_, Task::Http(task)) => Ok(task.request),
         Step::Done(Err(error)) => Err(error.into()),
         _ => Err(fail("a request", "something else")),

@@ -13,8 +13,10 @@ mod checksums;
 mod date_time;
 mod drive;
 mod endpoint_functions;
+mod endpoints;
 mod names;
 mod profiles;
+mod protocol;
 mod s3_api;
 mod sigv4;
 mod tally;
@@ -36,7 +38,9 @@ const LISTS: &[&[List]] = &[
     checksums::LISTS,
     date_time::LISTS,
     endpoint_functions::LISTS,
+    endpoints::LISTS,
     profiles::LISTS,
+    protocol::LISTS,
     names::LISTS,
     s3_api::LISTS,
     xml_samples::LISTS,

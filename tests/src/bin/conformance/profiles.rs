@@ -101,7 +101,7 @@ fn endpoint_of(case: &Value) -> Result<String, Error> {
     let mut params = EndpointParams::new(&region);
     params.endpoint = endpoint.as_ref();
     let resolved = resolve(&params)?;
-    Ok(format!("{}://{}{}", resolved.scheme, resolved.authority, resolved.base_path))
+    Ok(format!("{}://{}{}", resolved.scheme, resolved.authority, resolved.path))
 }
 
 /// The config file that these sections would stand in.

@@ -1,6 +1,7 @@
 //! The declarations of the operations, against S3's own model.
 
 use s3_proto::checksum::ChecksumAlgorithm;
+use s3_proto::endpoint::OperationNeeds;
 #[allow(clippy::wildcard_imports)] // Nearly all of it.
 use s3_proto::ops::*;
 use serde_json::Value;
@@ -29,6 +30,7 @@ fn described_shapes(table: &Value) -> Tally {
 fn operations(table: &Value) -> Tally {
     let all = descriptions();
     let mut tally = Tally::table(table, |name, model| {
+        needs(name, model)?;
         let ours = all.iter().find(|d| d.name == name).ok_or_else(|| skip("not implemented yet"))?;
         operation(ours, model)
     });
@@ -41,6 +43,21 @@ fn operations(table: &Value) -> Tally {
         }
     }
     tally
+}
+
+/// What the operation has to do with its address, whether it is implemented or not.
+fn needs(name: &str, model: &Value) -> Outcome {
+    let expected = &model["static_endpoint_params"];
+    let got = OperationNeeds::of(name);
+    for (param, got) in [
+        ("UseS3ExpressControlEndpoint", got.express_control),
+        ("DisableS3ExpressSessionAuth", got.no_express_session),
+        ("UseObjectLambdaEndpoint", got.object_lambda),
+        ("DisableAccessPoints", got.no_access_points),
+    ] {
+        same(param, &flag(expected, param), &got)?;
+    }
+    Ok(())
 }
 
 fn operation(ours: &Description, model: &Value) -> Outcome {

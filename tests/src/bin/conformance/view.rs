@@ -54,6 +54,11 @@ impl View {
                     None => Err(fail(format!("{path}.{name}"), "no such member")),
                 }),
             (Self::Time(got), Value::String(text)) if Timestamp::parse(text) == Some(*got) => Ok(()),
+            (Self::Time(got), Value::Number(seconds))
+                if seconds.as_i64().and_then(|s| Timestamp::from_unix(s, 0)) == Some(*got) =>
+            {
+                Ok(())
+            }
             (Self::Tag(got), Value::String(text)) if ETag::new(text) == *got => Ok(()),
             (Self::Text(got), Value::String(text)) if got == text => Ok(()),
             (Self::Text(got), Value::Number(_) | Value::Bool(_))
