@@ -67,6 +67,15 @@ macro_rules! structure {
             $($(#[$doc])* pub $field: $type,)*
         }
 
+        impl $name {
+            pub(super) fn description() -> $crate::ops::StructureDescription {
+                use $crate::ops::field::{MembersRef, Slot};
+                let mut members = $crate::ops::describe::Members::new();
+                $(<$type as Slot>::describe(stringify!($field), $element, &mut MembersRef(&mut members));)*
+                $crate::ops::StructureDescription { name: stringify!($name), members: members.all }
+            }
+        }
+
         impl $crate::ops::Element for $name {
             fn read(reader: &mut $crate::xml::Reader<'_>) -> Result<Self, $crate::Error> {
                 $(let mut $field = <$type as $crate::ops::field::Slot>::Partial::default();)*
