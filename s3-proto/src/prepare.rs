@@ -47,7 +47,7 @@ pub(crate) fn check_draft(draft: &Draft, config: &Config) -> Result<(), Error> {
     }
     if let Some(key) = &draft.key {
         for warning in check_key(key)? {
-            tracing::warn!(%warning, "unusual key");
+            tracing::warn!(?key, %warning, "unusual key");
         }
     }
     check_identifiers(&draft.query)

@@ -104,6 +104,7 @@ fn is_secret_header(name: &HeaderName) -> bool {
                 | "set-cookie"
                 | "x-amz-security-token"
                 | "x-amz-s3session-token"
+                | "x-amz-mfa"
                 | "x-aws-ec2-metadata-token"
         )
 }
@@ -149,6 +150,7 @@ mod tests {
             "x-amz-copy-source-server-side-encryption-customer-key",
             "proxy-authorization",
             "cookie",
+            "x-amz-mfa",
         ];
         for name in names {
             headers.insert(name, HeaderValue::from_static("SECRET"));

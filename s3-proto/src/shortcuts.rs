@@ -10,6 +10,7 @@ use crate::{Error, ErrorKind, Phase};
 impl<D: Driver> Client<D> {
     /// Whether there is an object under this key.
     ///
+    /// In a bucket that does not exist there is none either: the answer to HeadObject does not tell them apart.
     /// Without the right to list the bucket, S3 answers 403 for a missing object: that is an error here, and
     /// not "no".
     pub fn object_exists(&self, bucket: impl Into<String>, key: impl Into<String>) -> D::Sent<bool> {

@@ -16,7 +16,17 @@ pub struct Description {
     pub output: Vec<MemberDescription>,
 }
 
-/// A member of an operation and how it travels.
+/// A structure that travels as XML, as it is declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StructureDescription {
+    /// The name of the type.
+    pub name: &'static str,
+    /// The elements below its own.
+    pub members: Vec<MemberDescription>,
+}
+
+/// A member of an operation or structure and how it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemberDescription {

@@ -31,6 +31,15 @@ macro_rules! string_enum {
             }
         }
 
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                match Self::from(text.as_str()) {
+                    Self::Other(_) => Self::Other(text),
+                    known => known,
+                }
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
@@ -56,6 +65,15 @@ macro_rules! structure {
         #[non_exhaustive]
         pub struct $name {
             $($(#[$doc])* pub $field: $type,)*
+        }
+
+        impl $name {
+            pub(super) fn description() -> $crate::ops::StructureDescription {
+                use $crate::ops::field::{MembersRef, Slot};
+                let mut members = $crate::ops::describe::Members::new();
+                $(<$type as Slot>::describe(stringify!($field), $element, &mut MembersRef(&mut members));)*
+                $crate::ops::StructureDescription { name: stringify!($name), members: members.all }
+            }
         }
 
         impl $crate::ops::Element for $name {

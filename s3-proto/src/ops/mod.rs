@@ -30,7 +30,7 @@ use crate::Error;
 use crate::client::Reply;
 
 pub use bucket::*;
-pub use describe::{Description, MemberDescription, Place};
+pub use describe::{Description, MemberDescription, Place, StructureDescription};
 pub use draft::Draft;
 pub(crate) use draft::KeysOf;
 pub use field::{

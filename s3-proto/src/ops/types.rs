@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::describe::Place;
+use super::describe::{Place, StructureDescription};
 use super::draft::Draft;
 use super::field::{MembersRef, ToHeaders};
 use crate::checksum::{Checksum, ChecksumAlgorithm, content_md5};
@@ -694,6 +694,38 @@ structure! {
         /// The value: at most 256 characters.
         value: String = "Value",
     }
+}
+
+/// The declarations of all structures here.
+pub fn structures() -> Vec<StructureDescription> {
+    vec![
+        Object::description(),
+        CommonPrefix::description(),
+        Owner::description(),
+        Initiator::description(),
+        RestoreStatus::description(),
+        ObjectVersion::description(),
+        DeleteMarkerEntry::description(),
+        Bucket::description(),
+        Delete::description(),
+        ObjectIdentifier::description(),
+        DeletedObject::description(),
+        DeleteError::description(),
+        CopyObjectResult::description(),
+        CopyPartResult::description(),
+        CreateBucketConfiguration::description(),
+        LocationInfo::description(),
+        BucketInfo::description(),
+        CompletedMultipartUpload::description(),
+        CompletedPart::description(),
+        MultipartUpload::description(),
+        Part::description(),
+        GetObjectAttributesParts::description(),
+        ObjectPart::description(),
+        ObjectChecksum::description(),
+        Tagging::description(),
+        Tag::description(),
+    ]
 }
 
 impl Delete {
