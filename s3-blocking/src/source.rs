@@ -58,13 +58,13 @@ impl Source {
     /// An iterator over `len` bytes, piece by piece. They can be read once, as those of a
     /// [`reader`](Self::reader).
     pub fn pieces(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static, len: u64) -> Self {
-        Self { len: Some(len), kind: once(Pieces { pieces, rest: Bytes::new(), left: len }) }
+        Self { len: Some(len), kind: once(Pieces { inner: pieces, rest: Bytes::new(), left: len }) }
     }
 
     /// An iterator to its end, wherever that is: for uploads in parts, as
     /// [`unsized_reader`](Self::unsized_reader).
     pub fn unsized_pieces(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Self { len: None, kind: once(Pieces { pieces, rest: Bytes::new(), left: u64::MAX }) }
+        Self { len: None, kind: once(Pieces { inner: pieces, rest: Bytes::new(), left: u64::MAX }) }
     }
 
     /// Starts reading this range.
@@ -173,7 +173,7 @@ impl Drop for Borrowed {
 
 /// Pieces as a reader. One that goes past the length is refused, rather than cut.
 struct Pieces<I> {
-    pieces: I,
+    inner: I,
     rest: Bytes,
     left: u64,
 }
@@ -181,7 +181,7 @@ struct Pieces<I> {
 impl<I: Iterator<Item = io::Result<Bytes>>> Read for Pieces<I> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
-            let Some(piece) = self.pieces.next().transpose()? else { return Ok(0) };
+            let Some(piece) = self.inner.next().transpose()? else { return Ok(0) };
             self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidData, "there are more bytes than were announced")
             })?;
