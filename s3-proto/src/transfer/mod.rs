@@ -1,12 +1,15 @@
-//! Transfers of any size.
-
-#![allow(dead_code, reason = "what uploads and downloads are built on comes first")]
+//! Transfers: objects of any size, in parts side by side where that is needed.
+//!
+//! Each is a machine like any other, which yields its [`Progress`] on its way. In a driver they are reached
+//! through [`upload_file`](crate::client::Client::upload_file) and the methods beside it.
 
 mod assembly;
 mod checkpoint;
+mod copy;
 mod digest;
 mod failure;
 mod fleet;
+mod fluent;
 mod plan;
 mod progress;
 mod requests;
@@ -15,7 +18,9 @@ mod upload;
 mod window;
 
 pub use checkpoint::{Checkpoint, CheckpointPart};
+pub use copy::{Copy, CopyOptions, CopyReport};
 pub use failure::{Cleanup, FailedPart, UploadFailure};
+pub use fluent::{CopyRequest, UploadRequest};
 pub use progress::Progress;
 pub use upload::{Upload, UploadOptions, UploadReport};
 

@@ -9,8 +9,8 @@ use crate::exchange::{Exchange, Goal, Outcome};
 use crate::machine::Payload;
 use crate::ops::{
     AbortMultipartUpload, ChecksumMode, ChecksumType, CompleteMultipartUpload, CompletedMultipartUpload,
-    CompletedPart, CopyObject, CreateMultipartUpload, GetObjectTagging, HeadObject, ListParts, Operation,
-    PutObject, UploadPart, UploadPartCopy,
+    CompletedPart, CopyObject, CreateMultipartUpload, GetObjectTagging, HeadObject, HeadObjectOutput,
+    ListParts, MetadataDirective, Operation, PutObject, UploadPart, UploadPartCopy,
 };
 use crate::session::Session;
 use crate::{Error, ErrorKind, Phase};
@@ -158,6 +158,99 @@ impl Target {
             metadata,
         };
         Self { name: "Upload", create, if_match, if_none_match, expected: checksum }
+    }
+
+    /// A copy in parts, with what CopyObject would take over from the source. As there, access, storage class,
+    /// encryption, locks and the redirect are not taken over.
+    pub(super) fn of_copy(copy: &CopyObject, source: &HeadObjectOutput, tags: Option<String>) -> Self {
+        let CopyObject {
+            bucket,
+            key,
+            acl,
+            cache_control,
+            content_disposition,
+            content_encoding,
+            content_language,
+            content_type,
+            expires,
+            grant_full_control,
+            grant_read,
+            grant_read_acp,
+            grant_write_acp,
+            if_match,
+            if_none_match,
+            metadata_directive,
+            server_side_encryption,
+            storage_class,
+            website_redirect_location,
+            sse_customer_key,
+            sse_kms_key_id,
+            sse_kms_encryption_context,
+            bucket_key_enabled,
+            request_payer,
+            tagging,
+            object_lock_mode,
+            object_lock_retain_until_date,
+            object_lock_legal_hold_status,
+            object_lock_event_hold,
+            object_lock_event_hold_duration_days,
+            object_lock_event_hold_duration_years,
+            expected_bucket_owner,
+            metadata,
+            // See `Digest`.
+            checksum_algorithm: _,
+            // Those are of the source, or have been followed already.
+            copy_source: _,
+            copy_source_if_match: _,
+            copy_source_if_modified_since: _,
+            copy_source_if_none_match: _,
+            copy_source_if_unmodified_since: _,
+            copy_source_sse_customer_key: _,
+            expected_source_bucket_owner: _,
+            tagging_directive: _,
+            // A multipart upload has no annotations.
+            annotation_directive: _,
+        } = copy.clone();
+        let replace = metadata_directive == Some(MetadataDirective::Replace);
+        let either =
+            |own: Option<String>, theirs: &Option<String>| if replace { own } else { theirs.clone() };
+        let create = CreateMultipartUpload {
+            bucket,
+            key,
+            acl,
+            cache_control: either(cache_control, &source.cache_control),
+            content_disposition: either(content_disposition, &source.content_disposition),
+            content_encoding: either(content_encoding, &source.content_encoding),
+            content_language: either(content_language, &source.content_language),
+            content_type: either(content_type, &source.content_type),
+            expires: either(expires, &source.expires),
+            metadata: if replace { metadata } else { source.metadata.clone() },
+            grant_full_control,
+            grant_read,
+            grant_read_acp,
+            grant_write_acp,
+            server_side_encryption,
+            storage_class,
+            website_redirect_location,
+            sse_customer_key,
+            sse_kms_key_id,
+            sse_kms_encryption_context,
+            bucket_key_enabled,
+            request_payer,
+            tagging: tags.or(tagging),
+            object_lock_mode,
+            object_lock_retain_until_date,
+            object_lock_legal_hold_status,
+            object_lock_event_hold,
+            object_lock_event_hold_duration_days,
+            object_lock_event_hold_duration_years,
+            expected_bucket_owner,
+            checksum_algorithm: None,
+            checksum_type: None,
+        };
+        let expected =
+            source.checksum.clone().filter(|c| c.algorithm().is_crc() && c.composite_parts().is_none());
+        Self { name: "Copy", create, if_match, if_none_match, expected }
     }
 
     pub(super) fn create(&self, digest: &Digest) -> CreateMultipartUpload {
