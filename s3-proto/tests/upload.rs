@@ -178,10 +178,11 @@ fn a_part_that_fails_is_sent_again_alone() {
 
 #[test]
 fn a_part_that_fails_for_good_fails_the_upload_which_says_everything_and_is_aborted() {
-    let mut yard = Yard::new().with_file(FILE, source(3 * PART)).with_fates(|seen| match seen.part_number() {
-        2 => Fate::Refused(403, "AccessDenied"),
-        _ => Fate::Served,
-    });
+    let mut yard =
+        Yard::new().with_file(FILE, source(3 * PART)).with_fates(|seen| match seen.part_number() {
+            2 => Fate::Refused(403, "AccessDenied"),
+            _ => Fate::Served,
+        });
     let error = yard.run(of_file(small_parts())).error();
 
     assert_eq!((error.kind(), error.key()), (ErrorKind::AccessDenied, Some("film")));
