@@ -77,7 +77,7 @@ impl Session {
 
     /// A name for a file that a machine opens.
     pub(crate) fn new_file(&self) -> FileId {
-        FileId(self.0.files.fetch_add(1, Ordering::Relaxed))
+        FileId::new(self.0.files.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn key(

@@ -69,7 +69,8 @@ impl Driver for Model {
     }
 }
 
-const PART: u64 = 5 << 20;
+const LEN: usize = 5 << 20;
+const PART: u64 = LEN as u64;
 
 fn client() -> Client<Model> {
     Client::new(Model(session()))
@@ -81,7 +82,7 @@ fn object(key: &str) -> store::Object {
 
 #[test]
 fn bytes_files_and_streams_are_uploaded_in_the_same_words() {
-    let content = source(2 * PART as usize + 1);
+    let content = source(2 * LEN + 1);
     YARD.with_borrow_mut(|yard| *yard = Yard::new().with_file("/data/film", content.clone()));
 
     let file =
@@ -125,7 +126,7 @@ fn progress_is_told_on_the_way() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let teller = Arc::clone(&told);
     client()
-        .upload("bkt", "film", source(3 * PART as usize))
+        .upload("bkt", "film", source(3 * LEN))
         .part_size(PART)
         .threshold(PART)
         .concurrency(1)
@@ -137,7 +138,7 @@ fn progress_is_told_on_the_way() {
 
 #[test]
 fn objects_are_copied_in_the_same_words() {
-    let content = source(2 * PART as usize);
+    let content = source(2 * LEN);
     client().upload("bkt", "film", content.clone()).send().unwrap();
     let report =
         client().copy("bkt", "copy", ("bkt", "film")).threshold(PART).part_size(PART).send().unwrap();

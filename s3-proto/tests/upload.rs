@@ -62,9 +62,9 @@ fn yard() -> Yard {
 /// The first attempt for each part of this number has this fate.
 fn first_attempt(number: u32, fate: Fate) -> impl FnMut(&Seen) -> Fate {
     let mut left = 1;
-    move |seen| match seen.part_number() == number && std::mem::replace(&mut left, 0) > 0 {
-        true => fate,
-        false => Fate::Served,
+    move |seen| {
+        let is_it = seen.part_number() == number && std::mem::replace(&mut left, 0) > 0;
+        if is_it { fate } else { Fate::Served }
     }
 }
 
@@ -74,9 +74,9 @@ fn always(operation: &'static str, fate: Fate) -> impl FnMut(&Seen) -> Fate {
 
 fn once(operation: &'static str, fate: Fate) -> impl FnMut(&Seen) -> Fate {
     let mut left = 1;
-    move |seen| match seen.operation == operation && std::mem::replace(&mut left, 0) > 0 {
-        true => fate,
-        false => Fate::Served,
+    move |seen| {
+        let is_it = seen.operation == operation && std::mem::replace(&mut left, 0) > 0;
+        if is_it { fate } else { Fate::Served }
     }
 }
 
@@ -314,7 +314,8 @@ fn a_crash_at_any_step_costs_only_what_was_not_there() {
 
 #[test]
 fn a_source_that_has_changed_is_refused_and_nothing_is_touched() {
-    let changes: [(&str, fn(&mut Disk)); 3] = [
+    type Change = fn(&mut Disk);
+    let changes: [(&str, Change); 3] = [
         ("it had 15728647 bytes, and has 15728646 now", |disk| disk.content = source(3 * PART + 6)),
         ("it was last changed at", |disk| disk.modified = Timestamp::from_unix(START, 0)),
         ("the CRC64NVME of part 1 was", |disk| disk.content = PATTERN.slice(1..3 * PART + 8)),
@@ -357,6 +358,27 @@ fn a_checkpoint_of_something_else_is_refused() {
         let error = yard.run(Upload::file(session(), op, FILE, with_checkpoint())).error();
         assert!(error.message().contains(why), "{error}");
         assert!(yard.seen.is_empty(), "{why}: something was sent");
+    }
+}
+
+#[test]
+fn an_upload_in_parts_does_not_go_on_where_only_one_request_would_do() {
+    let mut first = yard().with_fates(first_attempt(3, Fate::Refused(403, "AccessDenied")));
+    first.run(of_file(with_checkpoint())).error();
+    let (md5, sum) = (digest(&A::Md5, &content()).to_string(), digest(&A::Crc32, &content()));
+    for (why, set) in [
+        (
+            "one request",
+            Box::new(|op: &mut PutObject| op.content_md5 = Some(md5)) as Box<dyn FnOnce(&mut PutObject)>,
+        ),
+        ("began with CRC64NVME checksums", Box::new(|op: &mut PutObject| op.checksum = Some(sum))),
+    ] {
+        first.seen.clear();
+        let mut op = put(Payload::Empty);
+        set(&mut op);
+        let error = first.run(Upload::file(session(), op, FILE, with_checkpoint())).error();
+        assert!(error.message().contains(why), "{error}");
+        assert!(first.seen.is_empty(), "{why}: something was sent");
     }
 }
 
@@ -416,7 +438,8 @@ fn only_of_a_file_can_there_be_a_checkpoint() {
 #[test]
 fn a_lost_answer_to_the_completion_is_resolved_by_looking() {
     // Both attempts' answers are lost, or the second finds no upload any more, or hears of an error.
-    let fates: [(&str, fn() -> Box<dyn FnMut(&Seen) -> Fate>); 4] = [
+    type Fates = fn() -> Box<dyn FnMut(&Seen) -> Fate>;
+    let fates: [(&str, Fates); 4] = [
         ("lost once", || Box::new(once("CompleteMultipartUpload", Fate::Lost))),
         ("lost each time", || Box::new(always("CompleteMultipartUpload", Fate::Lost))),
         ("refused though it worked", || {
@@ -586,9 +609,10 @@ fn checksums_are_of_the_whole_object_where_that_is_possible() {
             let mut yard = Yard::new().with_file(FILE, source(size));
             let mut op = put(source(size));
             op.checksum_algorithm.clone_from(&chosen);
-            let machine = match from_file {
-                true => Upload::file(session(), op, FILE, small_parts()),
-                false => Upload::new(session(), op, small_parts()),
+            let machine = if from_file {
+                Upload::file(session(), op, FILE, small_parts())
+            } else {
+                Upload::new(session(), op, small_parts())
             };
             let report = yard.run(machine).ok();
 

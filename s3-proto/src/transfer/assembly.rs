@@ -584,8 +584,7 @@ impl Assembly {
             _ => Cleanup::Aborted,
         };
         match (ending, cleanup) {
-            (Ending::Restart(error), cleanup @ Cleanup::Failed(_)) => self.over_failed(error, cleanup),
-            (Ending::Restart(_), _) => {
+            (Ending::Restart(_), Cleanup::Aborted) => {
                 tracing::debug!("somebody else changed the object in between, sending it again");
                 self.upload_id = None;
                 self.done.clear();
@@ -594,7 +593,7 @@ impl Assembly {
                 self.next = 1;
                 self.create(requests);
             }
-            (Ending::Fail(error), cleanup) => self.over_failed(error, cleanup),
+            (Ending::Restart(error) | Ending::Fail(error), cleanup) => self.over_failed(error, cleanup),
         }
     }
 }

@@ -88,7 +88,7 @@ enum Stage {
     New,
     Asking,
     Sending,
-    Ending(Result<CopyReport, Error>),
+    Ending(Box<Result<CopyReport, Error>>),
     Over,
 }
 
@@ -222,7 +222,7 @@ impl Copy {
         self.requests.clear();
         let (bucket, key) = (&self.op.bucket, &self.op.key);
         let result = result.map_err(|error| error.with_target("Copy", Some(bucket), Some(key)));
-        self.stage = Stage::Ending(result);
+        self.stage = Stage::Ending(Box::new(result));
     }
 
     fn finished(&mut self, job: Job, exchange: &Exchange, result: Result<Outcome, Error>) {
@@ -267,7 +267,8 @@ impl Copy {
 
     /// Anything new to tell.
     fn news(&mut self) -> Option<Progress> {
-        let progress = self.assembly.as_ref()?.progress(matches!(self.stage, Stage::Ending(Ok(_))));
+        let is_over = matches!(&self.stage, Stage::Ending(result) if result.is_ok());
+        let progress = self.assembly.as_ref()?.progress(is_over);
         (progress != self.told).then(|| {
             self.told = progress;
             progress
@@ -297,7 +298,7 @@ impl Machine for Copy {
                         return Step::Wait(until);
                     }
                     return Step::Done(match std::mem::replace(&mut self.stage, Stage::Over) {
-                        Stage::Ending(result) => result,
+                        Stage::Ending(result) => *result,
                         _ => Err(polled_after_done()),
                     });
                 }

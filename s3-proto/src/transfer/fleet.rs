@@ -36,9 +36,17 @@ struct Member<K> {
     exchange: Box<Exchange>,
     /// The id of its latest task, outside and inside.
     task: Option<(TaskId, TaskId)>,
-    /// Nothing to do before that, unless an answer comes; `None`: to be polled.
-    idle: Option<Option<Instant>>,
+    next: Next,
     throttled: bool,
+}
+
+/// When to poll a member again.
+#[derive(Clone, Copy)]
+enum Next {
+    Now,
+    /// Then, or when an answer comes.
+    At(Instant),
+    WithAnswer,
 }
 
 impl<K: Clone> Fleet<K> {
@@ -51,7 +59,7 @@ impl<K: Clone> Fleet<K> {
             key,
             exchange: Box::new(exchange),
             task: None,
-            idle: None,
+            next: Next::Now,
             throttled: false,
         });
     }
@@ -85,12 +93,17 @@ impl<K: Clone> Fleet<K> {
         let mut earliest: Option<Instant> = None;
         let mut index = 0;
         while let Some(member) = self.members.get_mut(index) {
-            if let Some(until) = member.idle
-                && until.is_none_or(|until| until > now.mono)
-            {
-                earliest = [earliest, until].into_iter().flatten().min();
-                index += 1;
-                continue;
+            match member.next {
+                Next::At(at) if at > now.mono => {
+                    earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+                    index += 1;
+                    continue;
+                }
+                Next::WithAnswer => {
+                    index += 1;
+                    continue;
+                }
+                Next::At(_) | Next::Now => {}
             }
             match member.exchange.poll(now) {
                 exchange::Event::Start(inside, task) => {
@@ -105,7 +118,9 @@ impl<K: Clone> Fleet<K> {
                     }
                 }
                 exchange::Event::Head(head) => return Event::Head(member.key.clone(), head),
-                exchange::Event::Wait(until) => member.idle = Some(until),
+                exchange::Event::Wait(until) => {
+                    member.next = until.map_or(Next::WithAnswer, Next::At);
+                }
                 exchange::Event::Done(result) => {
                     let Member { key, exchange, .. } = self.members.remove(index);
                     return Event::Done(key, exchange, result);
@@ -120,7 +135,7 @@ impl<K: Clone> Fleet<K> {
         let whose = |member: &&mut Member<K>| member.task.is_some_and(|(outside, _)| outside == id);
         let Some(member) = self.members.iter_mut().find(whose) else { return BodyPlan::Discard };
         let Some((_, inside)) = member.task else { return BodyPlan::Discard };
-        member.idle = None;
+        member.next = Next::Now;
         let plan = member.exchange.answer(now, inside, answer);
         if !member.throttled && member.exchange.was_throttled() {
             member.throttled = true;

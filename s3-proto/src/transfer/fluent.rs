@@ -46,7 +46,7 @@ impl<D: Driver> Client<D> {
         self.upload(bucket, key, Data::Source(source.into()))
     }
 
-    /// Copies an object of any size inside of the service, with metadata and tags. See [`Copy`].
+    /// Copies an object of any size inside of the service, with metadata and tags. See [`struct@Copy`].
     pub fn copy(
         &self,
         bucket: impl Into<String>,

@@ -266,6 +266,7 @@ impl Upload {
             }
             Source::Memory(bytes) => self.begin(bytes.len() as u64),
             Source::Ranges(len) => self.begin(*len),
+            Source::Stream(Stream { len: Some(0), .. }) => self.put_bytes(&Bytes::new()),
             Source::Stream(Stream { len: Some(len), .. }) if self.must_be_whole() => {
                 self.send_whole(self.put.body.clone(), *len, None);
             }
@@ -294,17 +295,20 @@ impl Upload {
         }
         let (payload, checksum) = match &self.source {
             Source::File { id, .. } => (whole_of(SourceId::File(*id), len), None),
-            Source::Memory(bytes) => return self.put_bytes(bytes.clone()),
+            Source::Memory(bytes) => {
+                let bytes = bytes.clone();
+                return self.put_bytes(&bytes);
+            }
             _ => (whole_of(SourceId::Call, len), None),
         };
         match payload {
-            Payload::Bytes(bytes) => self.put_bytes(bytes),
+            Payload::Bytes(bytes) => self.put_bytes(&bytes),
             payload => self.send_whole(payload, len, checksum),
         }
     }
 
-    fn put_bytes(&mut self, bytes: Bytes) {
-        let checksum = self.digest().and_then(|digest| Ok((digest.of(&bytes)?, digest.sent().is_some())));
+    fn put_bytes(&mut self, bytes: &Bytes) {
+        let checksum = self.digest().and_then(|digest| Ok((digest.of(bytes)?, digest.sent().is_some())));
         match checksum {
             Ok((checksum, sent)) => {
                 if sent && self.put.content_md5.is_none() && self.put.checksum.is_none() {
@@ -340,7 +344,7 @@ impl Upload {
     fn digest(&self) -> Result<Digest, Error> {
         let given = self.put.checksum.as_ref().map(Checksum::algorithm);
         let given = given.filter(|_| !self.must_be_whole());
-        Digest::new(self.put.checksum_algorithm.as_ref().or(given), self.session.config())
+        Digest::new(given.or(self.put.checksum_algorithm.as_ref()), self.session.config())
     }
 
     /// `None` if it cannot be; then this is the end.
@@ -387,7 +391,7 @@ impl Upload {
             return self.give_up(Error::new(ErrorKind::LocalIo, message).with_phase(Phase::Send));
         }
         match &mut self.assembly {
-            None if ended => self.put_bytes(bytes),
+            None if ended => self.put_bytes(&bytes),
             None if must_be_whole => {
                 let message = "an upload with Content-MD5, with a checksum of the whole that is no CRC, or at an \
                                offset goes in one request, but the source is longer than a part and does not \
@@ -421,7 +425,9 @@ impl Upload {
     /// A checkpoint was found: sees what of its upload is there.
     fn found_checkpoint(&mut self, content: &[u8]) {
         let Source::File { info: Some(info), .. } = &self.source else { return };
-        let (info, chosen) = (*info, self.put.checksum_algorithm.as_ref());
+        let given = self.put.checksum.as_ref().map(Checksum::algorithm);
+        let (info, chosen) = (*info, given.or(self.put.checksum_algorithm.as_ref()));
+        let must_be_whole = self.must_be_whole();
         let usable = Checkpoint::parse(content).and_then(|checkpoint| {
             if (&checkpoint.bucket, &checkpoint.key) != (&self.put.bucket, &self.put.key) {
                 let message = format!(
@@ -429,6 +435,11 @@ impl Upload {
                     checkpoint.key.escape_debug(),
                     checkpoint.bucket
                 );
+                return Err(Error::invalid_input(message));
+            }
+            if must_be_whole {
+                let message = "what is set takes that the object goes in one request, but there is a checkpoint \
+                               of an upload in parts: abort that, and remove the checkpoint";
                 return Err(Error::invalid_input(message));
             }
             if let Some(chosen) = chosen.filter(|chosen| **chosen != checkpoint.checksum_algorithm) {
@@ -750,7 +761,7 @@ impl Upload {
             }
             (Own::Remove | Own::Close, Answer::Filed(_)) => {}
             (Own::Fill(asked), Answer::Filled(Ok(bytes))) if bytes.len() <= asked => {
-                self.filled(asked, bytes)
+                self.filled(asked, bytes);
             }
             (Own::Fill(_), Answer::Filled(Err(error)) | Answer::SourceFailed(error)) => {
                 self.give_up(SourceError::into_error(error));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use s3_proto::Payload;
 use s3_proto::checksum::{Checksum, ChecksumAlgorithm, Hasher};
+use s3_proto::encode::hex;
 
 /// A request as the service sees it.
 #[derive(Clone, Debug)]
@@ -330,7 +331,9 @@ impl Store {
         let checksum = match open.algorithm() {
             Some(algorithm) if seen.header("x-amz-checksum-type") == Some("FULL_OBJECT") => {
                 let mut hasher = Hasher::new(&algorithm).unwrap();
-                pieces.iter().for_each(|piece| hasher.update(piece));
+                for piece in &pieces {
+                    hasher.update(piece);
+                }
                 Some(hasher.finish())
             }
             Some(_) => {
@@ -376,27 +379,28 @@ impl Store {
         let open = self.uploads.get(&seen.upload_id()).ok_or((404, "NoSuchUpload"))?;
         let after: u32 = seen.query.get("part-number-marker").map_or(0, |n| n.parse().unwrap());
         let rest: Vec<_> = open.parts.range(after + 1..).collect();
-        let mut body = String::from("<ListPartsResult>");
-        for (number, part) in rest.iter().take(self.page) {
-            body += &format!(
+        let listed = rest.iter().take(self.page).map(|(number, part)| {
+            format!(
                 "<Part><PartNumber>{number}</PartNumber><ETag>&quot;{}&quot;</ETag><Size>{}</Size>{}</Part>",
                 part.etag,
                 part.content.len(),
                 element(part.checksum.as_ref())
-            );
-        }
-        if rest.len() > self.page {
-            let last = rest[self.page - 1].0;
-            body += &format!(
-                "<IsTruncated>true</IsTruncated><NextPartNumberMarker>{last}</NextPartNumberMarker>"
-            );
-        }
-        Ok((200, Vec::new(), (body + "</ListPartsResult>").into_bytes()))
+            )
+        });
+        let listed = listed.collect::<Vec<_>>().concat();
+        let more = match rest.get(self.page) {
+            Some(_) => {
+                let last = rest[self.page - 1].0;
+                format!("<IsTruncated>true</IsTruncated><NextPartNumberMarker>{last}</NextPartNumberMarker>")
+            }
+            None => String::new(),
+        };
+        Ok((200, Vec::new(), format!("<ListPartsResult>{listed}{more}</ListPartsResult>").into_bytes()))
     }
 
     fn tagging(&self) -> Answered {
-        let tags: String =
-            self.tags.iter().map(|(k, v)| format!("<Tag><Key>{k}</Key><Value>{v}</Value></Tag>")).collect();
+        let tag = |(k, v): &(String, String)| format!("<Tag><Key>{k}</Key><Value>{v}</Value></Tag>");
+        let tags = self.tags.iter().map(tag).collect::<Vec<_>>().concat();
         (200, Vec::new(), format!("<Tagging><TagSet>{tags}</TagSet></Tagging>").into_bytes())
     }
 }
@@ -428,10 +432,6 @@ fn element(checksum: Option<&Checksum>) -> String {
 fn inner<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let rest = text.split_once(&format!("<{name}>"))?.1;
     Some(rest.split_once(&format!("</{name}>"))?.0)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -72,6 +72,7 @@ impl<I, T: std::fmt::Debug> Outcome<I, T> {
     }
 }
 
+pub type Change = fn(&mut Yard);
 type Fates = Box<dyn FnMut(&Seen) -> Fate>;
 
 pub struct Yard {
@@ -92,7 +93,7 @@ pub struct Yard {
     pub fail_saves: bool,
     pub hashed: usize,
     /// What happens after so many steps.
-    pub meanwhile: Option<(usize, fn(&mut Yard))>,
+    pub meanwhile: Option<(usize, Change)>,
 }
 
 enum Work {
