@@ -106,7 +106,7 @@ fn tags_that_cannot_be_read_are_not_lost_in_silence() {
         let mut yard = yard(source(2 * PART))
             .with_fates(move |seen| if seen.operation == "GetObjectTagging" { fate } else { Fate::Served });
         let result = yard.run(copy(op())).result.unwrap();
-        assert_eq!(result.as_ref().err().map(|error| error.kind()), expected);
+        assert_eq!(result.as_ref().err().map(s3_proto::Error::kind), expected);
         if let Err(error) = result {
             assert!(error.to_string().contains("would be lost"), "{error}");
             assert_eq!(yard.count("CreateMultipartUpload"), 0);

@@ -781,7 +781,7 @@ fn fate(roll: u8) -> Fate {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_object_is_the_source_or_an_error_says_what_is_left(
