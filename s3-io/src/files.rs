@@ -7,13 +7,13 @@ use std::path::Path;
 use s3_proto::Secret;
 
 /// The most that is read of a file that a machine asks for.
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// The outcome of [`Task::ReadFile`](s3_proto::Task): the content, which may be secret, `None` if there is no
 /// such file, or why it could not be read.
 ///
 /// # Errors
-/// A sentence for a person, also if the file is longer than 1 MiB.
+/// A sentence for a person, also if the file is longer than 4 MiB.
 pub fn read_small(path: &Path) -> Result<Option<Secret<Vec<u8>>>, String> {
     let read = || {
         let file = File::open(path)?;
@@ -22,7 +22,7 @@ pub fn read_small(path: &Path) -> Result<Option<Secret<Vec<u8>>>, String> {
         let mut contents = Vec::with_capacity(usize::try_from(len).unwrap_or_default() + 1);
         file.take(MAX_FILE + 1).read_to_end(&mut contents)?;
         if contents.len() as u64 > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 MiB"));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 4 MiB"));
         }
         Ok(Secret::new(contents))
     };

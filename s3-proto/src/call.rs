@@ -13,7 +13,7 @@ use crate::sign::Presigned;
 use crate::{Error, Phase};
 
 /// Reads an answer in terms of its operation.
-fn parse<O: Operation>(
+pub(crate) fn parse<O: Operation>(
     op: &O,
     exchange: &Exchange,
     head: &response::Parts,

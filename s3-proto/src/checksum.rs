@@ -102,6 +102,11 @@ impl ChecksumAlgorithm {
         !matches!(self, Self::Other(_))
     }
 
+    /// Whether the checksum of a whole follows from those of its parts (see [`combine`]).
+    pub fn is_crc(&self) -> bool {
+        self.crc().is_some()
+    }
+
     fn crc(&self) -> Option<crc_fast::CrcAlgorithm> {
         match self {
             Self::Crc32 => Some(crc_fast::CrcAlgorithm::Crc32IsoHdlc),

@@ -230,7 +230,7 @@ impl Exchange {
         self.throttled
     }
 
-    /// Whether an attempt may have reached the service without its answer reaching us.
+    /// How many requests were sent.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts
     }

@@ -88,6 +88,7 @@ mod session;
 mod shortcuts;
 pub mod sign;
 mod timestamp;
+pub mod transfer;
 pub mod validate;
 pub mod xml;
 

@@ -135,7 +135,7 @@ impl<I, T> Step<I, T> {
 pub enum Task {
     /// Send this request. Answers: [`Answer::Head`], then as the [`BodyPlan`] says, or [`Answer::Failed`].
     Http(Box<HttpTask>),
-    /// Read this file, 1 MiB at most. Answer: [`Answer::File`].
+    /// Read this file, 4 MiB at most. Answer: [`Answer::File`].
     ReadFile(PathBuf),
     /// Wait for credentials that another call is fetching. Answer: [`Answer::Ready`], once
     /// [`Ticket::on_ready`] calls back.

@@ -254,6 +254,19 @@ fn cannot_stream(provider: &Provider, what: &str) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
+/// The algorithm of the checksum that goes with the body: the caller's choice, or CRC64NVME with data where
+/// the store knows it and there is no Content-MD5. None if the caller has given a value already.
+fn checksum_to_send(draft: &Draft, config: &Config) -> Option<ChecksumAlgorithm> {
+    let gives_one = |name: &HeaderName| {
+        name.as_str().strip_prefix("x-amz-checksum-").is_some_and(|n| n != "type" && n != "algorithm")
+    };
+    if draft.headers.keys().any(gives_one) {
+        return None;
+    }
+    let by_default = draft.is_data && config.sends_checksums() && !draft.headers.contains_key("content-md5");
+    draft.checksum.clone().or_else(|| by_default.then_some(ChecksumAlgorithm::Crc64Nvme))
+}
+
 /// How the body travels and what the head says of it.
 struct Body {
     hash: PayloadHash,
@@ -289,16 +302,7 @@ impl Body {
             PayloadSigning::Auto => !tls || bytes.len() <= CHEAP_TO_HASH,
         };
         self.hash = if hashed { PayloadHash::of(bytes) } else { PayloadHash::Unsigned };
-        let given = draft.headers.keys().any(|name| {
-            name.as_str().strip_prefix("x-amz-checksum-").is_some_and(|n| n != "type" && n != "algorithm")
-        });
-        let has_md5 = draft.headers.contains_key("content-md5");
-        let by_default = draft.is_data && config.sends_checksums() && !given && !has_md5;
-        let algorithm = match &draft.checksum {
-            Some(algorithm) if !given => Some(algorithm.clone()),
-            _ => by_default.then_some(ChecksumAlgorithm::Crc64Nvme),
-        };
-        match algorithm {
+        match checksum_to_send(draft, config) {
             Some(algorithm) => add_checksum(&mut self.headers, &algorithm, bytes),
             None => Ok(()),
         }
@@ -313,8 +317,9 @@ impl Body {
         anonymous: bool,
     ) -> Result<(), Error> {
         let provider = config.provider();
-        let can_sign =
-            if draft.checksum.is_some() { provider.signed_trailers } else { provider.signed_chunks };
+        // One that nobody asked for is left out where it cannot travel.
+        let checksum = checksum_to_send(draft, config).filter(|_| draft.checksum.is_some() || provider.trailers);
+        let can_sign = if checksum.is_some() { provider.signed_trailers } else { provider.signed_chunks };
         let sign_chunks = !anonymous
             && match config.payload_signing {
                 PayloadSigning::Always if !can_sign => return Err(cannot_stream(&provider, "a signature")),
@@ -322,12 +327,13 @@ impl Body {
                 PayloadSigning::Never => false,
                 PayloadSigning::Auto => !tls && can_sign,
             };
-        (self.hash, self.framing) = match (&draft.checksum, sign_chunks) {
+        let trailer = checksum.as_ref().and_then(ChecksumAlgorithm::header_name);
+        (self.hash, self.framing) = match (checksum, sign_chunks) {
             (None, false) => (PayloadHash::Unsigned, Framing::Plain),
             (None, true) => (PayloadHash::StreamingSigned, Framing::Signed(None)),
-            (Some(a), true) => (PayloadHash::StreamingSignedTrailer, Framing::Signed(Some(a.clone()))),
+            (Some(a), true) => (PayloadHash::StreamingSignedTrailer, Framing::Signed(Some(a))),
             (Some(_), false) if !provider.trailers => return Err(cannot_stream(&provider, "a checksum")),
-            (Some(a), false) => (PayloadHash::StreamingUnsignedTrailer, Framing::Trailer(a.clone())),
+            (Some(a), false) => (PayloadHash::StreamingUnsignedTrailer, Framing::Trailer(a)),
         };
         if matches!(self.framing, Framing::Plain) {
             return Ok(());
@@ -339,7 +345,7 @@ impl Body {
             None => HeaderValue::from_static("aws-chunked"),
         };
         self.headers.insert(CONTENT_ENCODING, encoding);
-        if let Some(name) = draft.checksum.as_ref().and_then(ChecksumAlgorithm::header_name)
+        if let Some(name) = trailer
             && let Ok(value) = HeaderValue::from_str(name.as_str())
         {
             self.headers.insert(HeaderName::from_static("x-amz-trailer"), value);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::credentials::Cache;
 use crate::endpoint::Region;
+use crate::files::FileId;
 use crate::retry::{Quota, Rng};
 use crate::sign::{KeyCache, SigningKey};
 use crate::{Credentials, Error, Now, Timestamp};
@@ -25,6 +26,8 @@ struct Inner {
     regions: Mutex<BTreeMap<String, Region>>,
     quota: Quota,
     calls: AtomicU64,
+    /// Files that machines have opened.
+    files: AtomicU64,
     /// What the service's clock is ahead of ours.
     clock: Mutex<ClockOffset>,
 }
@@ -48,6 +51,7 @@ impl Session {
             regions: Mutex::default(),
             quota: Quota::new(),
             calls: AtomicU64::new(0),
+            files: AtomicU64::new(0),
             clock: Mutex::default(),
         }))
     }
@@ -69,6 +73,11 @@ impl Session {
     pub(crate) fn rng(&self) -> Rng {
         let call = self.0.calls.fetch_add(1, Ordering::Relaxed);
         Rng::new(self.0.config.seed ^ call.wrapping_mul(0xD6E8_FEB8_6659_FD93))
+    }
+
+    /// A name for a file that a machine opens.
+    pub(crate) fn new_file(&self) -> FileId {
+        FileId::new(self.0.files.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn key(

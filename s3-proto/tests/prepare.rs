@@ -27,6 +27,13 @@ fn source(len: u64) -> PutObject {
     PutObject::new("bkt", "k", Payload::source(len, true))
 }
 
+/// Amazon S3 without the checksums that nobody asked for.
+fn plain() -> Config {
+    let mut config = aws();
+    config.request_checksums = Some(ChecksumMode::WhenRequired);
+    config
+}
+
 const HASH: &str = "x-amz-content-sha256";
 
 #[test]
@@ -42,7 +49,7 @@ fn what_is_hashed_depends_on_transport_and_size() {
         ("large without TLS", send(local(), put((8 << 10) + 1)), false),
         ("always", send(with(aws(), PayloadSigning::Always), put(9_000)), false),
         ("never", send(with(local(), PayloadSigning::Never), put(1)), true),
-        ("streamed over TLS", send(aws(), source(10)), true),
+        ("streamed over TLS", send(with(plain(), PayloadSigning::Auto), source(10)), true),
     ];
     for (what, sent, expected) in cases {
         assert_eq!(unsigned(&sent), expected, "{what}");
@@ -88,8 +95,25 @@ fn a_checksum_of_a_stream_travels_in_the_trailer() {
 }
 
 #[test]
+fn a_stream_has_a_checksum_where_the_store_knows_it_and_none_is_given() {
+    let mut asked = local();
+    asked.request_checksums = Some(ChecksumMode::WhenSupported);
+    let mut given = source(10);
+    given.content_md5 = Some("XrY7u+Ae7tCTyyK7j1rNww==".into());
+    for (what, sent, trailer) in [
+        ("Amazon S3", send(aws(), source(10)), Some("x-amz-checksum-crc64nvme")),
+        ("another store", send(local(), source(10)), None),
+        ("another store that is said to know it", send(asked, source(10)), Some("x-amz-checksum-crc64nvme")),
+        ("a digest is given", send(aws(), given), None),
+        ("not wanted", send(plain(), source(10)), None),
+    ] {
+        assert_eq!(sent.header("x-amz-trailer"), trailer, "{what}");
+    }
+}
+
+#[test]
 fn a_plain_stream_has_an_encoder_that_changes_nothing() {
-    let sent = send(aws(), source(10));
+    let sent = send(plain(), source(10));
     assert_eq!(sent.encoder.as_ref().unwrap().encoded_len(), 10);
     assert_eq!(sent.header("content-encoding"), None);
 }
@@ -98,7 +122,7 @@ fn a_plain_stream_has_an_encoder_that_changes_nothing() {
 fn the_length_is_sent_wherever_a_body_can_be() {
     assert_eq!(send(aws(), put(0)).header("content-length"), Some("0"));
     assert_eq!(send(aws(), put(5)).header("content-length"), Some("5"));
-    assert_eq!(send(aws(), source(7)).header("content-length"), Some("7"));
+    assert_eq!(send(plain(), source(7)).header("content-length"), Some("7"));
     assert_eq!(send(aws(), DeleteObject::new("bkt", "k")).header("content-length"), None);
 }
 
@@ -210,8 +234,8 @@ fn the_service_is_asked_before_a_large_body() {
     let mut never = aws();
     never.expect_continue = Some(u64::MAX);
     for (config, op, expected) in [
-        (aws(), source(1 << 20), true),
-        (aws(), source((1 << 20) - 1), false),
+        (plain(), source(1 << 20), true),
+        (plain(), source((1 << 20) - 1), false),
         (local(), source(1 << 30), false),
         (asked, source(5), true),
         (never, source(1 << 30), false),

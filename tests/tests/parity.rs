@@ -37,6 +37,8 @@ mod signing;
 mod streams;
 #[path = "parity/tags.rs"]
 mod tags;
+#[path = "parity/transfers.rs"]
+mod transfers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -66,6 +68,7 @@ fn scenarios<H: Harness>() -> Vec<Scenario<H>> {
         tags::scenarios(),
         signing::scenarios(),
         streams::scenarios(),
+        transfers::scenarios(),
     ]
     .concat();
     if std::env::var_os("S3_ENDPOINT_URL").is_none() {

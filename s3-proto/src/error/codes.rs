@@ -6,6 +6,7 @@ use std::fmt;
 use http::StatusCode;
 
 use super::{Error, ErrorKind, Phase};
+use crate::transfer::UploadFailure;
 use crate::validate::MAX_KEY_BYTES;
 
 /// Codes that have a kind of their own. Source: "List of error codes" in the Amazon S3 API reference; the
@@ -143,6 +144,14 @@ pub(super) fn sentence(e: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// What to do about it. Only where the reader may not know it anyway.
 pub(super) fn suggestion(e: &Error) -> Option<Cow<'static, str>> {
+    let left = e.upload_failure().and_then(UploadFailure::suggestion);
+    match (by_kind(e), left) {
+        (Some(kind), Some(left)) => Some(format!("{kind}. {left}").into()),
+        (kind, left) => kind.or(left.map(Cow::from)),
+    }
+}
+
+fn by_kind(e: &Error) -> Option<Cow<'static, str>> {
     let text = match e.kind() {
         ErrorKind::SignatureDoesNotMatch => {
             "Check the secret access key and the local clock, and that no proxy changes the request"

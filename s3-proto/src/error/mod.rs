@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::transfer::UploadFailure;
+
 pub(crate) use codes::{kind_of_code, kind_of_status};
 pub use transport::{SourceError, TransportError, TransportErrorKind};
 
@@ -219,7 +221,8 @@ impl Error {
         self.0.phase
     }
 
-    /// The S3 API name of the operation, such as `PutObject`.
+    /// The S3 API name of the operation, such as `PutObject`, or the transfer that failed as a whole: `Upload`,
+    /// `Copy`.
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
     }
@@ -285,6 +288,12 @@ impl Error {
         ))
     }
 
+    /// What is left of a multipart upload or copy that failed: its id, the parts that are there, every part
+    /// that failed, and whether it was cleaned up.
+    pub fn upload_failure(&self) -> Option<&UploadFailure> {
+        self.0.source.as_ref()?.downcast_ref()
+    }
+
     /// What to do about it, where there is something to say.
     pub fn suggestion(&self) -> Option<Cow<'static, str>> {
         codes::suggestion(self)
@@ -348,6 +357,12 @@ impl Error {
 
     pub(crate) fn with_retryable(mut self, retryable: bool) -> Self {
         self.0.retryable = Some(retryable);
+        self
+    }
+
+    /// In place of the error of the lower layer, which is the source of the cause in there.
+    pub(crate) fn with_upload_failure(mut self, failure: UploadFailure) -> Self {
+        self.0.source = Some(Arc::new(failure));
         self
     }
 

@@ -103,6 +103,8 @@ macro_rules! structure {
     };
 }
 
+pub(crate) use structure;
+
 /// Declares an operation: its constructor on the client, method, target and marking query, then where each
 /// member travels. Sections that an operation does not need are left out; their order is fixed. How a field
 /// is written and read follows from its type (`field.rs`).

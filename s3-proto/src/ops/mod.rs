@@ -12,7 +12,7 @@ mod macros;
 mod bucket;
 mod describe;
 mod draft;
-mod field;
+pub(crate) mod field;
 mod listing;
 mod multipart;
 mod object;
@@ -25,6 +25,8 @@ use listing::listing_operations;
 use multipart::multipart_operations;
 use object::object_operations;
 use tagging::tagging_operations;
+
+pub(crate) use macros::structure;
 
 use crate::Error;
 use crate::client::Reply;

@@ -960,6 +960,11 @@ impl CopySource {
         self.version_id = Some(id.into());
         self
     }
+
+    /// Bucket, key and version.
+    pub(crate) fn parts(&self) -> (&str, &str, Option<&String>) {
+        (&self.bucket, &self.key, self.version_id.as_ref())
+    }
 }
 
 impl<B: Into<String>, K: Into<String>> From<(B, K)> for CopySource {

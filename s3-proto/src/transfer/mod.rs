@@ -1,0 +1,28 @@
+//! Transfers: objects of any size, in parts side by side where that is needed.
+//!
+//! Each is a machine like any other, which yields its [`Progress`] on its way. In a driver they are reached
+//! through [`upload_file`](crate::client::Client::upload_file) and the methods beside it.
+
+mod assembly;
+mod checkpoint;
+mod copy;
+mod digest;
+mod failure;
+mod fleet;
+mod fluent;
+mod plan;
+mod progress;
+mod requests;
+mod resume;
+mod upload;
+mod window;
+
+pub use checkpoint::{Checkpoint, CheckpointPart};
+pub use copy::{Copy, CopyOptions, CopyReport};
+pub use failure::{Cleanup, FailedPart, UploadFailure};
+pub use fluent::{CopyRequest, UploadRequest};
+pub use progress::Progress;
+pub use upload::{Upload, UploadOptions, UploadReport};
+
+/// How many parts are in flight if nothing else is said.
+const DEFAULT_CONCURRENCY: usize = 8;

@@ -1,0 +1,891 @@
+//! Uploads of any size.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::assembly::{Assembled, Assembly, Content, cancelled_by_caller};
+use super::checkpoint::Checkpoint;
+use super::digest::{Digest, DoneParts};
+use super::failure::Cleanup;
+use super::fleet::Event;
+use super::plan::Plan;
+use super::requests::{Job, Requests, Target, answer_of, ask};
+use super::resume::{Candidate, all_parts, candidates, changed, check_source};
+use super::{DEFAULT_CONCURRENCY, Progress};
+use crate::checksum::Checksum;
+use crate::client::polled_after_done;
+use crate::error::SourceError;
+use crate::etag::ETag;
+use crate::exchange::{Exchange, Outcome};
+use crate::files::{FileId, FileInfo, FileReply, FileTask};
+use crate::machine::{Answer, BodyPlan, Machine, Now, Payload, SourceId, Step, Task, TaskId};
+use crate::ops::{ListParts, ListPartsOutput, Part, PutObject};
+use crate::pages::Paginated;
+use crate::session::Session;
+use crate::validate::{MAX_PART_NUMBER, MAX_PUT_SIZE};
+use crate::{Error, ErrorKind, Phase, Secret};
+
+/// How an upload is carried out. Plain data: change any field.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UploadOptions {
+    /// Up to this many bytes go in one request, all larger ones in parts; 5 GiB at most. Default 16 MiB.
+    /// A source that can be read only once goes in one request if it ends within its first part.
+    pub threshold: u64,
+    /// Bytes of each part but the last: 5 MiB to 5 GiB. It grows where 10,000 parts would not be enough,
+    /// which takes that the length is known. Default 8 MiB.
+    pub part_size: u64,
+    /// How many parts may be in flight; fewer for a while if the service asks to slow down. Default 8.
+    pub concurrency: usize,
+    /// Where to keep a [`Checkpoint`], from which the same upload goes on if there is one. For files only.
+    pub checkpoint: Option<PathBuf>,
+    /// Whether a multipart upload that fails or is cancelled is kept, so that it can be gone on with, rather
+    /// than aborted. By default it is if there is a checkpoint.
+    pub keep_on_failure: Option<bool>,
+}
+
+impl Default for UploadOptions {
+    fn default() -> Self {
+        Self {
+            threshold: 16 << 20,
+            part_size: 8 << 20,
+            concurrency: DEFAULT_CONCURRENCY,
+            checkpoint: None,
+            keep_on_failure: None,
+        }
+    }
+}
+
+/// What an upload came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadReport {
+    /// The entity tag of the object.
+    pub etag: Option<ETag>,
+    /// Its version, in a bucket that has versions.
+    pub version_id: Option<String>,
+    /// Its checksum: the service's, or else the one that was computed here.
+    pub checksum: Option<Checksum>,
+    /// The id of the upload; `None` if it went in one request.
+    pub upload_id: Option<String>,
+    /// Bytes of the object.
+    pub bytes: u64,
+    /// Parts that were sent.
+    pub parts_sent: u32,
+    /// Parts that were there already, from an earlier run.
+    pub parts_found: u32,
+    /// Requests that had to be repeated.
+    pub retries: u32,
+}
+
+/// Uploads an object: in one request if it is small, in parts side by side otherwise.
+///
+/// What is set in the [`PutObject`] holds either way, as far as S3 has it for both: an upload with
+/// `content_md5`, with `write_offset_bytes`, or with a checksum of the whole that does not follow from its
+/// parts' (anything but a CRC) goes in one request, of 5 GiB at most.
+///
+/// A multipart upload that fails or is cancelled is aborted, unless it is to be kept; the error tells
+/// ([`Error::upload_failure`]). A machine that is dropped cannot abort anything: cancel it and go on driving
+/// it.
+pub struct Upload {
+    session: Session,
+    put: PutObject,
+    options: UploadOptions,
+    source: Source,
+    requests: Requests,
+    /// Tasks of our own that the driver is to start or to drop.
+    orders: VecDeque<Order>,
+    /// Those that are under way.
+    own: Vec<(TaskId, Own)>,
+    stage: Stage,
+    assembly: Option<Assembly>,
+    saver: Option<Saver>,
+    told: Progress,
+}
+
+enum Source {
+    File { id: FileId, path: PathBuf, info: Option<FileInfo> },
+    Memory(Bytes),
+    Ranges(u64),
+    Stream(Stream),
+}
+
+/// A source that is read once, from its beginning to its end.
+#[derive(Default)]
+struct Stream {
+    /// How long it is to be, if it says.
+    len: Option<u64>,
+    read: u64,
+    /// Bytes that wait for the upload to be created.
+    held: Option<Bytes>,
+    reading: bool,
+    ended: bool,
+}
+
+enum Order {
+    Start(TaskId, Task),
+    Cancel(TaskId),
+}
+
+/// A task of our own.
+enum Own {
+    Open,
+    ReadCheckpoint,
+    Hash(Candidate),
+    Save,
+    Remove,
+    Close,
+    /// With how many bytes were asked for.
+    Fill(usize),
+}
+
+enum Stage {
+    New,
+    /// A task of our own is under way, whose answer says how to go on.
+    Preparing,
+    Listing(Box<Checkpoint>, Vec<Part>),
+    Checking(Box<Checking>),
+    Sending,
+    Ending(Ending),
+    Over,
+}
+
+/// Parts that an earlier run sent are compared with the source.
+struct Checking {
+    checkpoint: Checkpoint,
+    waiting: VecDeque<Candidate>,
+    good: DoneParts,
+}
+
+struct Ending {
+    result: Result<UploadReport, Error>,
+    /// The checkpoint is as it should be.
+    settled: bool,
+    closed: bool,
+}
+
+/// Keeps the checkpoint up to date.
+struct Saver {
+    path: PathBuf,
+    /// The upload and the number of parts that it was last written for.
+    written: Option<(String, usize)>,
+    /// It is being written.
+    busy: bool,
+    /// It has been there.
+    exists: bool,
+}
+
+impl Upload {
+    /// Of what the operation's payload names: bytes, or the source that travels with the call.
+    pub fn new(session: Session, put: PutObject, options: UploadOptions) -> Self {
+        let source = match &put.body {
+            Payload::Empty => Source::Memory(Bytes::new()),
+            Payload::Bytes(bytes) => Source::Memory(bytes.clone()),
+            Payload::Source { len, replayable: true, .. } => Source::Ranges(*len),
+            Payload::Source { len, .. } => Source::Stream(Stream { len: Some(*len), ..Stream::default() }),
+            Payload::Unsized => Source::Stream(Stream::default()),
+        };
+        Self::of(session, put, source, options)
+    }
+
+    /// Of the file at this path, in place of the operation's payload.
+    pub fn file(session: Session, put: PutObject, path: impl Into<PathBuf>, options: UploadOptions) -> Self {
+        let source = Source::File { id: session.new_file(), path: path.into(), info: None };
+        Self::of(session, put, source, options)
+    }
+
+    fn of(session: Session, put: PutObject, source: Source, options: UploadOptions) -> Self {
+        let saver =
+            options.checkpoint.clone().map(|path| Saver { path, written: None, busy: false, exists: false });
+        Self {
+            session,
+            put,
+            options,
+            source,
+            requests: Requests::new(),
+            orders: VecDeque::new(),
+            own: Vec::new(),
+            stage: Stage::New,
+            assembly: None,
+            saver,
+            told: Progress::default(),
+        }
+    }
+
+    fn order(&mut self, task: Task, own: Own) {
+        let id = self.requests.new_id();
+        self.own.push((id, own));
+        self.orders.push_back(Order::Start(id, task));
+    }
+
+    /// Drops our own tasks, but for a checkpoint that is being written.
+    fn drop_own(&mut self) {
+        let orders = &mut self.orders;
+        self.own.retain(|(id, own)| {
+            let keep = matches!(own, Own::Save);
+            if !keep {
+                let unborn = |order: &Order| matches!(order, Order::Start(other, _) if other == id);
+                match orders.iter().position(unborn) {
+                    Some(at) => drop(orders.remove(at)),
+                    None => orders.push_back(Order::Cancel(*id)),
+                }
+            }
+            keep
+        });
+    }
+
+    /// Does what can be done without an answer; `false` if there was nothing.
+    fn advance(&mut self, now: Now) -> bool {
+        match std::mem::replace(&mut self.stage, Stage::Preparing) {
+            Stage::New => {
+                self.start();
+                true
+            }
+            Stage::Checking(checking) => self.check_parts(checking),
+            Stage::Sending => self.go_on(now),
+            Stage::Ending(ending) => self.settle(ending),
+            other => {
+                self.stage = other;
+                false
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        if self.saver.is_some() && !matches!(self.source, Source::File { .. }) {
+            let message =
+                "a checkpoint is of a file: of nothing else can be told later whether it is the same";
+            return self.end(Err(Error::invalid_input(message)));
+        }
+        match &self.source {
+            Source::File { id, path, .. } => {
+                let task = FileTask::Open { id: *id, path: path.clone() };
+                self.order(Task::File(task), Own::Open);
+            }
+            Source::Memory(bytes) => self.begin(bytes.len() as u64),
+            Source::Ranges(len) => self.begin(*len),
+            Source::Stream(Stream { len: Some(0), .. }) => self.put_bytes(&Bytes::new()),
+            Source::Stream(Stream { len: Some(len), .. }) if self.must_be_whole() => {
+                self.send_whole(self.put.body.clone(), *len, None);
+            }
+            Source::Stream(stream) => {
+                let part_size = Plan::new(stream.len, self.options.part_size).map(|plan| plan.part_size);
+                match part_size {
+                    Ok(part_size) => self.fill(part_size),
+                    Err(error) => self.end(Err(error)),
+                }
+            }
+        }
+    }
+
+    /// Whether S3 can do what is wanted only with a single request.
+    fn must_be_whole(&self) -> bool {
+        let follows = |c: &Checksum| c.algorithm().is_crc() && c.composite_parts().is_none();
+        self.put.content_md5.is_some()
+            || self.put.write_offset_bytes.is_some()
+            || self.put.checksum.as_ref().is_some_and(|checksum| !follows(checksum))
+    }
+
+    /// Begins with nothing that is there already.
+    fn begin(&mut self, len: u64) {
+        if !self.must_be_whole() && len > self.options.threshold.min(MAX_PUT_SIZE) {
+            return self.send_in_parts(Some(len));
+        }
+        let (payload, checksum) = match &self.source {
+            Source::File { id, .. } => (whole_of(SourceId::File(*id), len), None),
+            Source::Memory(bytes) => {
+                let bytes = bytes.clone();
+                return self.put_bytes(&bytes);
+            }
+            _ => (whole_of(SourceId::Call, len), None),
+        };
+        match payload {
+            Payload::Bytes(bytes) => self.put_bytes(&bytes),
+            payload => self.send_whole(payload, len, checksum),
+        }
+    }
+
+    fn put_bytes(&mut self, bytes: &Bytes) {
+        let checksum = self.digest().and_then(|digest| Ok((digest.of(bytes)?, digest.sent().is_some())));
+        match checksum {
+            Ok((checksum, sent)) => {
+                if sent && self.put.content_md5.is_none() && self.put.checksum.is_none() {
+                    self.put.checksum = Some(checksum.clone());
+                }
+                self.send_whole(Payload::Bytes(bytes.clone()), bytes.len() as u64, Some(checksum));
+            }
+            Err(error) => self.end(Err(error)),
+        }
+    }
+
+    fn send_whole(&mut self, payload: Payload, len: u64, checksum: Option<Checksum>) {
+        let put = PutObject { body: payload, ..self.put.clone() };
+        if let Some(mut assembly) = self.assemble(Plan { part_size: len.max(1), len: Some(len) }, None) {
+            assembly.put(&mut self.requests, Job::Put(Box::new(put)), checksum);
+            self.assembly = Some(assembly);
+            self.stage = Stage::Sending;
+        }
+    }
+
+    fn send_in_parts(&mut self, len: Option<u64>) {
+        let plan = match Plan::new(len, self.options.part_size) {
+            Ok(plan) => plan,
+            Err(error) => return self.end(Err(error)),
+        };
+        if let Some(mut assembly) = self.assemble(plan, None) {
+            assembly.create(&mut self.requests);
+            self.assembly = Some(assembly);
+            self.stage = Stage::Sending;
+        }
+    }
+
+    fn digest(&self) -> Result<Digest, Error> {
+        let given = self.put.checksum.as_ref().map(Checksum::algorithm);
+        let given = given.filter(|_| !self.must_be_whole());
+        Digest::new(given.or(self.put.checksum_algorithm.as_ref()), self.session.config())
+    }
+
+    /// `None` if it cannot be; then this is the end.
+    fn assemble(&mut self, plan: Plan, digest: Option<Digest>) -> Option<Assembly> {
+        let digest = match digest.map_or_else(|| self.digest(), Ok) {
+            Ok(digest) => digest,
+            Err(error) => {
+                self.end(Err(error));
+                return None;
+            }
+        };
+        let content = match &self.source {
+            Source::File { id, .. } => Content::Ranges(SourceId::File(*id)),
+            Source::Memory(bytes) => Content::Memory(bytes.clone()),
+            Source::Ranges(_) => Content::Ranges(SourceId::Call),
+            Source::Stream(_) => Content::Stream,
+        };
+        let keep = self.options.keep_on_failure.unwrap_or(self.saver.is_some());
+        let (session, target) = (self.session.clone(), Target::of_put(&self.put));
+        Some(Assembly::new(session, target, content, plan, digest, self.options.concurrency, keep))
+    }
+
+    /// The file is open.
+    fn opened(&mut self, opened: FileInfo) {
+        if let Source::File { info, .. } = &mut self.source {
+            *info = Some(opened);
+        }
+        match &self.saver {
+            Some(saver) => self.order(Task::ReadFile(saver.path.clone()), Own::ReadCheckpoint),
+            None => self.begin(opened.len),
+        }
+    }
+
+    /// The bytes of a source that is read once.
+    fn filled(&mut self, asked: usize, bytes: Bytes) {
+        let must_be_whole = self.must_be_whole();
+        let Source::Stream(stream) = &mut self.source else { return };
+        stream.reading = false;
+        stream.read += bytes.len() as u64;
+        stream.ended = bytes.len() < asked || stream.len == Some(stream.read);
+        let (read, ended) = (stream.read, stream.ended);
+        if let Some(len) = stream.len.filter(|len| ended && read < *len) {
+            let message = format!("the source ended after {read} of the {len} bytes that it was to have");
+            return self.give_up(Error::new(ErrorKind::LocalIo, message).with_phase(Phase::Send));
+        }
+        match &mut self.assembly {
+            None if ended => self.put_bytes(&bytes),
+            None if must_be_whole => {
+                let message = "an upload with Content-MD5, with a checksum of the whole that is no CRC, or at an \
+                               offset goes in one request, but the source is longer than a part and does not \
+                               say how long";
+                self.end(Err(Error::invalid_input(message)));
+            }
+            None => {
+                stream.held = Some(bytes);
+                let len = stream.len;
+                self.send_in_parts(len);
+            }
+            Some(assembly) => {
+                if ended {
+                    assembly.end_of_stream(read);
+                }
+                if !bytes.is_empty() && assembly.is_sending() {
+                    assembly.send_bytes(&mut self.requests, bytes);
+                }
+            }
+        }
+    }
+
+    fn fill(&mut self, len: u64) {
+        let Source::Stream(stream) = &mut self.source else { return };
+        let left = stream.len.map_or(len, |total| total - stream.read).min(len);
+        let len = usize::try_from(left).unwrap_or(usize::MAX);
+        stream.reading = true;
+        self.order(Task::Fill { len }, Own::Fill(len));
+    }
+
+    /// A checkpoint was found: sees what of its upload is there.
+    fn found_checkpoint(&mut self, content: &[u8]) {
+        let Source::File { info: Some(info), .. } = &self.source else { return };
+        let given = self.put.checksum.as_ref().map(Checksum::algorithm);
+        let (info, chosen) = (*info, given.or(self.put.checksum_algorithm.as_ref()));
+        let must_be_whole = self.must_be_whole();
+        let usable = Checkpoint::parse(content).and_then(|checkpoint| {
+            if (&checkpoint.bucket, &checkpoint.key) != (&self.put.bucket, &self.put.key) {
+                let message = format!(
+                    "the checkpoint is of an upload to '{}' in bucket '{}'",
+                    checkpoint.key.escape_debug(),
+                    checkpoint.bucket
+                );
+                return Err(Error::invalid_input(message));
+            }
+            if must_be_whole {
+                let message = "what is set takes that the object goes in one request, but there is a checkpoint \
+                               of an upload in parts: abort that, and remove the checkpoint";
+                return Err(Error::invalid_input(message));
+            }
+            if let Some(chosen) = chosen.filter(|chosen| **chosen != checkpoint.checksum_algorithm) {
+                let began = &checkpoint.checksum_algorithm;
+                let message =
+                    format!("the upload of the checkpoint began with {began} checksums, not {chosen}");
+                return Err(Error::invalid_input(message));
+            }
+            check_source(&checkpoint, &info)?;
+            Ok(checkpoint)
+        });
+        match usable {
+            Ok(checkpoint) => {
+                if let Some(saver) = &mut self.saver {
+                    saver.exists = true;
+                }
+                let list = Target::of_put(&self.put).list(&checkpoint.upload_id);
+                ask(&mut self.requests, &self.session, list, Job::List);
+                self.stage = Stage::Listing(Box::new(checkpoint), Vec::new());
+            }
+            Err(error) => self.end(Err(error)),
+        }
+    }
+
+    /// A page of the parts that are there.
+    fn listed(&mut self, op: &ListParts, result: Result<ListPartsOutput, Error>) {
+        let Stage::Listing(checkpoint, mut parts) = std::mem::replace(&mut self.stage, Stage::Preparing)
+        else {
+            return;
+        };
+        match result {
+            Ok(page) => {
+                let next = op.next(&page).filter(|next| next.part_number_marker > op.part_number_marker);
+                let cut_short = ListParts::is_cut_short(&page);
+                parts.extend(page.parts);
+                match next {
+                    Some(next) if parts.len() <= MAX_PART_NUMBER as usize => {
+                        ask(&mut self.requests, &self.session, next, Job::List);
+                        self.stage = Stage::Listing(checkpoint, parts);
+                    }
+                    None if !cut_short => {
+                        let waiting = candidates(&checkpoint, &parts).into();
+                        let checking = Checking { checkpoint: *checkpoint, waiting, good: DoneParts::new() };
+                        self.stage = Stage::Checking(Box::new(checking));
+                    }
+                    _ => {
+                        let message = "the list of parts does not come to an end";
+                        self.end(Err(Error::new(ErrorKind::MalformedResponse, message)));
+                    }
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::NoSuchUpload | ErrorKind::NotFound) => {
+                self.upload_is_gone(*checkpoint, error);
+            }
+            Err(error) => self.end(Err(error)),
+        }
+    }
+
+    /// Either it was completed just before the crash, or somebody has aborted it.
+    fn upload_is_gone(&mut self, checkpoint: Checkpoint, error: Error) {
+        match all_parts(&checkpoint) {
+            Some(parts) => {
+                if let Some(mut assembly) = self.assemble(checkpoint.plan(), Some(digest_of(&checkpoint))) {
+                    assembly.look_for(&mut self.requests, checkpoint.upload_id, parts, error);
+                    self.assembly = Some(assembly);
+                    self.stage = Stage::Sending;
+                }
+            }
+            None => self.start_afresh(&checkpoint.upload_id),
+        }
+    }
+
+    fn start_afresh(&mut self, upload_id: &str) {
+        tracing::warn!(upload_id, "the upload that was to go on is gone, starting a new one");
+        self.assembly = None;
+        if let Source::File { info: Some(info), .. } = &self.source {
+            self.begin(info.len);
+        }
+    }
+
+    /// Compares parts with the source, as many at once as may be in flight.
+    fn check_parts(&mut self, mut checking: Box<Checking>) -> bool {
+        let Source::File { id: file, .. } = self.source else { return false };
+        let plan = checking.checkpoint.plan();
+        let mut started = false;
+        while self.own.len() < self.options.concurrency.max(1)
+            && let Some(candidate) = checking.waiting.pop_front()
+        {
+            let task = FileTask::Hash {
+                id: file,
+                offset: plan.offset(candidate.number),
+                len: candidate.part.len,
+                algorithm: candidate.checksum.algorithm().clone(),
+            };
+            self.order(Task::File(task), Own::Hash(candidate));
+            started = true;
+        }
+        if !self.own.is_empty() {
+            self.stage = Stage::Checking(checking);
+            return started;
+        }
+        let Checking { checkpoint, good, .. } = *checking;
+        if let Some(mut assembly) = self.assemble(checkpoint.plan(), Some(digest_of(&checkpoint))) {
+            assembly.resume(checkpoint.upload_id, good);
+            self.assembly = Some(assembly);
+            self.stage = Stage::Sending;
+        }
+        true
+    }
+
+    fn checked(&mut self, candidate: Candidate, actual: &Checksum) {
+        let Stage::Checking(checking) = &mut self.stage else { return };
+        if *actual == candidate.checksum {
+            checking.good.insert(candidate.number, candidate.part);
+        } else if candidate.is_ours {
+            let (number, was) = (candidate.number, &candidate.checksum);
+            let how = format!("the {} of part {number} was {was}, and is {actual} now", was.algorithm());
+            let error = changed(&checking.checkpoint, &how);
+            self.end(Err(error));
+        }
+    }
+
+    /// The bytes are on their way.
+    fn go_on(&mut self, now: Now) -> bool {
+        self.stage = Stage::Sending;
+        let Some(assembly) = &mut self.assembly else { return false };
+        if let Some(result) = assembly.take_result() {
+            let report = result.map(|assembled| report(assembly, assembled));
+            self.end(report);
+            return true;
+        }
+        if assembly.is_gone() {
+            let id = assembly.upload_id().unwrap_or_default().to_owned();
+            self.start_afresh(&id);
+            return true;
+        }
+        let before = self.requests.len();
+        assembly.send_parts(&mut self.requests, now);
+        if let Source::Stream(stream) = &mut self.source {
+            match stream.held.take() {
+                Some(bytes) if assembly.wants(0).is_some() => {
+                    if stream.ended {
+                        assembly.end_of_stream(stream.read);
+                    }
+                    assembly.send_bytes(&mut self.requests, bytes);
+                }
+                held => stream.held = held,
+            }
+            let held = usize::from(stream.held.is_some() || stream.reading);
+            if let Some(number) = assembly.wants(held).filter(|_| held == 0 && !stream.ended) {
+                let part_size = assembly.plan().part_size;
+                if number > MAX_PART_NUMBER {
+                    let message = format!(
+                        "the source is longer than {MAX_PART_NUMBER} parts of {part_size} bytes: set a larger part size"
+                    );
+                    assembly.fail(&mut self.requests, Error::invalid_input(message));
+                } else {
+                    self.fill(part_size);
+                }
+                return true;
+            }
+        }
+        let saving = self.save(false);
+        let Some(assembly) = &mut self.assembly else { return saving };
+        if assembly.has_all() {
+            // A crash from here on finds every part in the checkpoint, and can tell whose the object is.
+            if self.saver.as_ref().is_some_and(|saver| saver.busy) || self.save(true) {
+                return saving || self.requests.len() != before;
+            }
+            if let Some(assembly) = &mut self.assembly {
+                assembly.complete(&mut self.requests);
+            }
+            return true;
+        }
+        saving || self.requests.len() != before
+    }
+
+    /// Writes the checkpoint, if that is due, or if it is wanted and anything has changed.
+    fn save(&mut self, wanted: bool) -> bool {
+        let (Some(saver), Some(assembly), Source::File { info, .. }) =
+            (&mut self.saver, &self.assembly, &self.source)
+        else {
+            return false;
+        };
+        let Some(upload_id) = assembly.upload_id() else { return false };
+        let parts = assembly.done().len();
+        if saver.busy || !saver.is_due(upload_id, parts, wanted) {
+            return false;
+        }
+        let digest = assembly.digest();
+        let mut checkpoint = Checkpoint::begin(&self.put.bucket, &self.put.key, upload_id, assembly.plan());
+        checkpoint.source_modified = info.and_then(|info| info.modified);
+        checkpoint.checksum_algorithm = digest.algorithm.clone();
+        checkpoint.checksum_type.clone_from(&digest.kind);
+        checkpoint.set_parts(assembly.done());
+        saver.written = Some((upload_id.to_owned(), parts));
+        saver.busy = true;
+        let content = Secret::new(checkpoint.to_bytes().to_vec());
+        let task = FileTask::Save { path: saver.path.clone(), content };
+        self.order(Task::File(task), Own::Save);
+        true
+    }
+
+    fn saved(&mut self, result: std::io::Result<FileReply>) {
+        let Some(saver) = &mut self.saver else { return };
+        saver.busy = false;
+        match result {
+            Ok(_) => saver.exists = true,
+            Err(error) if saver.exists || matches!(self.stage, Stage::Ending(_)) => {
+                tracing::warn!(%error, path = %saver.path.display(), "the checkpoint could not be written");
+            }
+            Err(error) => {
+                let what = format!("the checkpoint '{}' cannot be written", saver.path.display());
+                self.give_up(local(&what, error));
+            }
+        }
+    }
+
+    /// Fails, from wherever it is.
+    fn give_up(&mut self, error: Error) {
+        match (&mut self.assembly, &self.stage) {
+            (_, Stage::Ending(_) | Stage::Over) => {}
+            (Some(assembly), Stage::Sending) => assembly.fail(&mut self.requests, error),
+            _ => self.end(Err(error)),
+        }
+    }
+
+    fn end(&mut self, result: Result<UploadReport, Error>) {
+        self.requests.clear();
+        self.drop_own();
+        let result = result.map_err(|error| Target::of_put(&self.put).describe(error));
+        self.stage = Stage::Ending(Ending { result, settled: false, closed: false });
+    }
+
+    /// Leaves the files as they should be.
+    fn settle(&mut self, mut ending: Ending) -> bool {
+        if self.saver.as_ref().is_some_and(|saver| saver.busy) {
+            self.stage = Stage::Ending(ending);
+            return false;
+        }
+        if !ending.settled {
+            let left = ending.result.as_ref().map_err(Error::upload_failure);
+            let remove = match left {
+                Ok(_) => true,
+                Err(Some(failure)) => matches!(failure.cleanup, Cleanup::Aborted),
+                Err(None) => false,
+            };
+            let kept = matches!(left, Err(Some(failure)) if matches!(failure.cleanup, Cleanup::Kept));
+            ending.settled = true;
+            if kept && self.save(true) {
+                self.stage = Stage::Ending(ending);
+                return true;
+            }
+            if let Some(saver) = self.saver.as_ref().filter(|saver| remove && saver.exists) {
+                let task = FileTask::Remove { path: saver.path.clone() };
+                self.order(Task::File(task), Own::Remove);
+            }
+        }
+        if !ending.closed {
+            ending.closed = true;
+            if let Source::File { id, info: Some(_), .. } = self.source {
+                self.order(Task::File(FileTask::Close { id }), Own::Close);
+            }
+        }
+        self.stage = Stage::Ending(ending);
+        !self.orders.is_empty()
+    }
+
+    fn finished(&mut self, job: Job, exchange: &Exchange, result: Result<Outcome, Error>) {
+        match (job, &mut self.assembly) {
+            (Job::List(op), _) => {
+                let result = answer_of(&*op, exchange, result);
+                self.listed(&op, result);
+            }
+            (job, Some(assembly)) => {
+                assembly.finished(&mut self.requests, job, exchange, result);
+                if !assembly.is_sending() {
+                    self.drop_own();
+                    if let Source::Stream(stream) = &mut self.source {
+                        stream.reading = false;
+                    }
+                }
+            }
+            (_, None) => {}
+        }
+    }
+
+    fn own_answer(&mut self, own: Own, answer: Answer<'_>) {
+        let path = |path: &PathBuf| path.display().to_string();
+        match (own, answer) {
+            (Own::Open, Answer::Filed(Ok(FileReply::Opened(info)))) => self.opened(info),
+            (Own::Open, Answer::Filed(Err(error))) => {
+                let name = match &self.source {
+                    Source::File { path: file, .. } => path(file),
+                    _ => String::new(),
+                };
+                self.end(Err(local(&format!("the file '{name}' cannot be opened"), error)));
+            }
+            (Own::ReadCheckpoint, Answer::File(Ok(None))) => {
+                if let Source::File { info: Some(info), .. } = &self.source {
+                    self.begin(info.len);
+                }
+            }
+            (Own::ReadCheckpoint, Answer::File(Ok(Some(content)))) => self.found_checkpoint(content.expose()),
+            (Own::ReadCheckpoint, Answer::File(Err(why))) => {
+                let message = format!("the checkpoint cannot be read: {why}");
+                self.end(Err(Error::new(ErrorKind::LocalIo, message)));
+            }
+            (Own::Hash(candidate), Answer::Filed(Ok(FileReply::Hashed(actual)))) => {
+                self.checked(candidate, &actual);
+            }
+            (Own::Hash(candidate), Answer::Filed(Err(error))) => {
+                let what = format!("part {} of the file cannot be read", candidate.number);
+                self.end(Err(local(&what, error)));
+            }
+            (Own::Save, Answer::Filed(result)) => self.saved(result),
+            (Own::Remove, Answer::Filed(Err(error))) => {
+                tracing::warn!(%error, "the checkpoint could not be removed");
+            }
+            (Own::Remove | Own::Close, Answer::Filed(_)) => {}
+            (Own::Fill(asked), Answer::Filled(Ok(bytes))) if bytes.len() <= asked => {
+                self.filled(asked, bytes);
+            }
+            (Own::Fill(_), Answer::Filled(Err(error)) | Answer::SourceFailed(error)) => {
+                self.give_up(SourceError::into_error(error));
+            }
+            (own, _) => {
+                if let (Own::Save, Some(saver)) = (&own, &mut self.saver) {
+                    saver.busy = false;
+                }
+                let message = "the driver gave an answer that does not fit the task";
+                self.give_up(Error::new(ErrorKind::ApiMisuse, message));
+            }
+        }
+    }
+
+    /// Anything new to tell.
+    fn news(&mut self) -> Option<Progress> {
+        let is_over = matches!(&self.stage, Stage::Ending(ending) if ending.result.is_ok());
+        let progress = self.assembly.as_ref()?.progress(is_over);
+        (progress != self.told).then(|| {
+            self.told = progress;
+            progress
+        })
+    }
+}
+
+impl Machine for Upload {
+    type Item = Progress;
+    type Output = UploadReport;
+
+    fn poll(&mut self, now: Now) -> Step<Progress, UploadReport> {
+        loop {
+            match self.orders.pop_front() {
+                Some(Order::Start(id, task)) => return Step::Start(id, task),
+                Some(Order::Cancel(id)) => return Step::Cancel(id),
+                None => {}
+            }
+            match self.requests.poll(now) {
+                Event::Start(id, task) => return Step::Start(id, task),
+                Event::Cancel(id) => return Step::Cancel(id),
+                Event::Head(..) => {}
+                Event::Done(job, exchange, result) => self.finished(job, &exchange, result),
+                Event::Wait(until) => {
+                    if matches!(self.stage, Stage::Over) {
+                        return Step::Done(Err(polled_after_done()));
+                    }
+                    if self.advance(now) {
+                        continue;
+                    }
+                    if let Some(progress) = self.news() {
+                        return Step::Item(progress);
+                    }
+                    if self.own.is_empty()
+                        && let Stage::Ending(_) = &self.stage
+                        && let Stage::Ending(ending) = std::mem::replace(&mut self.stage, Stage::Over)
+                    {
+                        return Step::Done(ending.result);
+                    }
+                    return Step::Wait(until);
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        let Some(at) = self.own.iter().position(|(own, _)| *own == id) else {
+            return self.requests.answer(now, id, answer);
+        };
+        let (_, own) = self.own.swap_remove(at);
+        self.own_answer(own, answer);
+        BodyPlan::Discard
+    }
+
+    fn cancel(&mut self, _: Now) {
+        match (&mut self.assembly, &self.stage) {
+            (_, Stage::Ending(_) | Stage::Over) => {}
+            (Some(assembly), Stage::Sending) => {
+                assembly.cancel(&mut self.requests);
+                self.drop_own();
+            }
+            _ => self.end(Err(cancelled_by_caller())),
+        }
+    }
+}
+
+impl Saver {
+    /// Once for each part while there are few, and for a growing number of them when there are many: all that
+    /// is written stays in proportion to what it is about.
+    fn is_due(&self, upload_id: &str, parts: usize, wanted: bool) -> bool {
+        match &self.written {
+            Some((id, written)) if id == upload_id => {
+                let new = parts.saturating_sub(*written);
+                new > written / 64 || (wanted && new > 0)
+            }
+            _ => true,
+        }
+    }
+}
+
+fn digest_of(checkpoint: &Checkpoint) -> Digest {
+    Digest { algorithm: checkpoint.checksum_algorithm.clone(), kind: checkpoint.checksum_type.clone() }
+}
+
+/// All of a source; nothing at all is better sent from memory.
+fn whole_of(from: SourceId, len: u64) -> Payload {
+    match len {
+        0 => Payload::Bytes(Bytes::new()),
+        len => Payload::Source { from, offset: 0, len, replayable: true },
+    }
+}
+
+fn local(what: &str, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::LocalIo, format!("{what}: {error}")).with_source(error)
+}
+
+fn report(assembly: &Assembly, assembled: Assembled) -> UploadReport {
+    let Progress { bytes, parts, retries, .. } = assembly.progress(true);
+    UploadReport {
+        etag: assembled.etag,
+        version_id: assembled.version_id,
+        checksum: assembled.checksum,
+        upload_id: assembly.upload_id().map(ToOwned::to_owned),
+        bytes,
+        parts_sent: parts.saturating_sub(assembly.found()),
+        parts_found: assembly.found(),
+        retries,
+    }
+}
