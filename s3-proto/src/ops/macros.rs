@@ -68,6 +68,8 @@ macro_rules! structure {
         }
 
         impl $name {
+            // Only S3's own are described, and not what we write for ourselves.
+            #[allow(dead_code)]
             pub(super) fn description() -> $crate::ops::StructureDescription {
                 use $crate::ops::field::{MembersRef, Slot};
                 let mut members = $crate::ops::describe::Members::new();

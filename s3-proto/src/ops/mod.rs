@@ -10,7 +10,7 @@
 #[macro_use]
 mod macros;
 mod bucket;
-mod describe;
+pub(crate) mod describe;
 mod draft;
 pub(crate) mod field;
 mod listing;
