@@ -82,3 +82,7 @@ pub type SystemResolver = s3_io::driver::SystemResolver<AsyncStd>;
 pub async fn load_config(environment: Environment) -> Result<Config, Error> {
     s3_io::driver::load_config::<AsyncStd>(environment).await
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! The tests that all async drivers share, on async_std.
+//! The tests that all async drivers share, on async-std, and those of its idiom.
 
 // Helpers of tests are not known to be tests.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
@@ -7,6 +7,8 @@
 mod drops;
 #[path = "../../tests/asynchronous/effects.rs"]
 mod effects;
+#[path = "shared/idiom.rs"]
+mod idiom;
 #[path = "../../tests/asynchronous/machines.rs"]
 mod machines;
 #[path = "../../tests/asynchronous/world.rs"]

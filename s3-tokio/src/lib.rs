@@ -78,3 +78,7 @@ pub type SystemResolver = s3_io::driver::SystemResolver<Tokio>;
 pub async fn load_config(environment: Environment) -> Result<Config, Error> {
     s3_io::driver::load_config::<Tokio>(environment).await
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

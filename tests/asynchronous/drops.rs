@@ -15,6 +15,8 @@ use super::machines::{FILE, Transfer};
 use super::world::{data, setup, wait_for};
 use super::{Client, Source, block_on, tasks};
 
+/// Begins a call; files of it are in the folder.
+type Call = fn(&Client, &Path) -> Working;
 type Working = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// Polls so often, and drops it then if it has not ended.
@@ -62,7 +64,7 @@ fn list(client: &Client, _: &Path) -> Working {
 
 #[test]
 fn dropping_a_call_at_any_point_leaves_nothing_behind() {
-    let calls: [(&str, fn(&Client, &Path) -> Working); 5] = [
+    let calls: [(&str, Call); 5] = [
         ("put", put),
         ("get", get),
         ("get into a file", get_into_file),

@@ -1,37 +1,16 @@
 //! The traits of futures-io and streams, and the executors of async-std and of smol.
 
-// Helpers of tests are not known to be tests.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::io::{AsyncReadExt as _, Cursor};
 use futures_util::{StreamExt as _, stream};
-use s3_async_std::{Client, Config, Credentials, ErrorKind, Phase, Source};
-use s3_test_server::{Fault, Server};
+use s3_async_std::{Client, ErrorKind, Source};
+use s3_test_server::Fault;
 
-fn setup() -> (Client, Server) {
-    let server = Server::builder().credentials("AKID", "SECRET").start_in_thread().unwrap();
-    server.store().create_bucket("bucket", None);
-    (Client::new(config(&server)).unwrap(), server)
-}
-
-fn config(server: &Server) -> Config {
-    Config::new("us-east-1")
-        .unwrap()
-        .with_endpoint(server.endpoint())
-        .unwrap()
-        .with_credentials(Credentials::new("AKID", "SECRET").unwrap())
-}
-
-fn data(len: usize) -> Vec<u8> {
-    (0..len).map(|i| u8::try_from(i % 251).unwrap()).collect()
-}
+use super::world::{data, setup};
 
 #[async_std::test]
 async fn bytes_files_readers_and_streams_arrive() {
-    let (client, _server) = setup();
+    let (client, _server) = setup().await;
     let data = data(3_000_000);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
@@ -55,7 +34,7 @@ async fn bytes_files_readers_and_streams_arrive() {
 
 #[async_std::test]
 async fn a_body_is_read_in_every_way() {
-    let (client, server) = setup();
+    let (client, server) = setup().await;
     let data = data(1_000_000);
     server.store().put("bucket", "key", data.clone());
     let body = async || client.get_object("bucket", "key").await.unwrap().body;
@@ -80,7 +59,7 @@ async fn a_body_is_read_in_every_way() {
 
 #[async_std::test]
 async fn an_error_of_a_body_is_an_error_of_its_reader() {
-    let (client, server) = setup();
+    let (client, server) = setup().await;
     server.store().put("bucket", "key", data(1_000_000));
     server.on_request(|_| Some(Fault::CutBody(0)));
     let mut body = client.get_object("bucket", "key").await.unwrap().body;
@@ -90,29 +69,11 @@ async fn an_error_of_a_body_is_an_error_of_its_reader() {
     assert_eq!((error.kind(), error.key()), (ErrorKind::TruncatedBody, Some("key")));
 }
 
-#[async_std::test]
-async fn phases_have_time_outs_of_their_own() {
-    let (_, server) = setup();
-    server.store().put("bucket", "key", data(1_000_000));
-    let mut config = config(&server).with_max_attempts(1);
-    config.timeouts.first_byte = Some(Duration::from_millis(200));
-    config.timeouts.idle = Some(Duration::from_millis(200));
-    let client = Client::new(config).unwrap();
-
-    server.on_request(|_| Some(Fault::Stall));
-    let error = client.get_object("bucket", "key").await.unwrap_err();
-    assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Wait)));
-
-    server.on_request(|_| Some(Fault::StallBody(1000)));
-    let error = client.get_object("bucket", "key").await.unwrap().body.collect().await.unwrap_err();
-    assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Body)));
-}
-
 #[test]
 fn a_program_on_smol_puts_and_gets() {
-    let (client, _server) = setup();
     let executor = smol::Executor::new();
-    let task = executor.spawn(async move {
+    let task = executor.spawn(async {
+        let (client, _server) = setup().await;
         let data = data(1_000_000);
         let reader = smol::io::Cursor::new(data.clone());
         client.put_object("bucket", "key", Source::reader(reader, 1_000_000)).await.unwrap();
@@ -129,7 +90,7 @@ fn futures_of_calls_can_go_to_another_thread() {
     fn is_send<T: Send>(value: T) -> T {
         value
     }
-    let (client, _server) = setup();
+    let (client, _server) = smol::block_on(setup());
     drop(is_send(client.put_object("bucket", "key", "data").send()));
     drop(is_send(async move {
         let body = client.get_object("bucket", "key").await?.body;
