@@ -318,7 +318,8 @@ impl Body {
     ) -> Result<(), Error> {
         let provider = config.provider();
         // One that nobody asked for is left out where it cannot travel.
-        let checksum = checksum_to_send(draft, config).filter(|_| draft.checksum.is_some() || provider.trailers);
+        let checksum =
+            checksum_to_send(draft, config).filter(|_| draft.checksum.is_some() || provider.trailers);
         let can_sign = if checksum.is_some() { provider.signed_trailers } else { provider.signed_chunks };
         let sign_chunks = !anonymous
             && match config.payload_signing {

@@ -9,6 +9,7 @@ use std::error::Error as _;
 use bytes::Bytes;
 use proptest::prelude::*;
 use s3_proto::checksum::ChecksumAlgorithm as A;
+use s3_proto::endpoint::ChecksumMode;
 use s3_proto::ops::{PutObject, RequestPayer, ServerSideEncryption, SseCustomerKey, StorageClass};
 use s3_proto::transfer::{Checkpoint, Cleanup, Progress, Upload, UploadOptions, UploadReport};
 use s3_proto::{Config, ETag, ErrorKind, Machine, Payload, Session, Timestamp};
@@ -46,7 +47,7 @@ fn of_file(options: UploadOptions) -> Upload {
 /// A store that knows no checksums.
 fn plain() -> Config {
     let mut config = aws();
-    config.send_checksums = Some(false);
+    config.request_checksums = Some(ChecksumMode::WhenRequired);
     config
 }
 
