@@ -7,21 +7,30 @@ mod assembly;
 mod checkpoint;
 mod copy;
 mod digest;
+mod download;
+mod download_checkpoint;
+mod errands;
 mod failure;
 mod fleet;
 mod fluent;
+mod known;
 mod plan;
 mod progress;
+mod ranges;
 mod requests;
 mod resume;
+mod stream;
 mod upload;
 mod window;
 
 pub use checkpoint::{Checkpoint, CheckpointPart};
 pub use copy::{Copy, CopyOptions, CopyReport};
+pub use download::{Download, DownloadOptions, DownloadReport};
+pub use download_checkpoint::{DownloadCheckpoint, DownloadedPart};
 pub use failure::{Cleanup, FailedPart, UploadFailure};
 pub use fluent::{CopyRequest, UploadRequest};
 pub use progress::Progress;
+pub use stream::{DownloadStream, DownloadToMemory, Downloaded};
 pub use upload::{Upload, UploadOptions, UploadReport};
 
 /// How many parts are in flight if nothing else is said.
