@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use super::Progress;
 use super::download::{DownloadOptions, DownloadReport};
 use super::ranges::{Event, Ranges, Target};
 use crate::body::verify;
@@ -236,16 +237,33 @@ impl DownloadToMemory {
     }
 }
 
+impl DownloadToMemory {
+    fn progress(&self) -> Progress {
+        let parts = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        Progress {
+            bytes: self.bytes.len() as u64,
+            total: self.stream.size(),
+            parts: parts(self.stream.out),
+            total_parts: self.stream.known.then(|| parts(self.stream.ranges.layout().count())),
+            retries: parts(self.stream.ranges.retries()),
+            ..Progress::default()
+        }
+    }
+}
+
 impl Machine for DownloadToMemory {
-    type Item = ();
+    type Item = Progress;
     type Output = Downloaded;
 
-    fn poll(&mut self, now: Now) -> Step<(), Downloaded> {
+    fn poll(&mut self, now: Now) -> Step<Progress, Downloaded> {
         loop {
             let step = self.stream.poll(now);
             self.check_size();
             match step {
-                Step::Item(bytes) => self.bytes.extend_from_slice(&bytes),
+                Step::Item(bytes) => {
+                    self.bytes.extend_from_slice(&bytes);
+                    return Step::Item(self.progress());
+                }
                 Step::Start(id, task) => return Step::Start(id, task),
                 Step::Cancel(id) => return Step::Cancel(id),
                 Step::Wait(_) if self.failure.is_some() && !self.stream.over => {}

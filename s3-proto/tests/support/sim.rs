@@ -1,4 +1,5 @@
 //! A model of a store and of a disk, and a driver that lets their answers come in any order.
+#![allow(clippy::format_push_string, clippy::needless_pass_by_value, reason = "it reads better")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
