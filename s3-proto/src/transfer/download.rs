@@ -747,7 +747,15 @@ fn part_path(session: &Session, path: &Path, always_the_same: bool) -> PathBuf {
         let mut rng = session.rng();
         format!("{:016x}", rng.next_u64())
     };
-    path.with_file_name(format!(".s3-{unique}.part"))
+    path.with_file_name(format!("{PART_PREFIX}{unique}{PART_SUFFIX}"))
+}
+
+const PART_PREFIX: &str = ".s3-";
+const PART_SUFFIX: &str = ".part";
+
+/// Whether a file of this name is a download that is not complete.
+pub(super) fn is_part_name(name: &str) -> bool {
+    name.starts_with(PART_PREFIX) && name.ends_with(PART_SUFFIX)
 }
 
 fn misfit() -> Error {

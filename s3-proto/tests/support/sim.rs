@@ -10,8 +10,8 @@ use http::{Method, Request};
 use s3_proto::checksum::{Checksum, ChecksumAlgorithm, Hasher};
 use s3_proto::files::{DirEntry, DirEntryKind, FileId, FileInfo, FileReply, FileTask};
 use s3_proto::{
-    Answer, BodyCheck, BodyPlan, Error, Machine, Now, Payload, Phase, Secret, Sink, Step, Task, TaskId,
-    Timestamp, TransportError, TransportErrorKind,
+    Answer, BodyCheck, BodyPlan, Error, Machine, Now, Payload, Phase, Secret, Sink, SourceId, Step, Task,
+    TaskId, Timestamp, TransportError, TransportErrorKind,
 };
 
 use super::{World, error_document, head};
@@ -154,21 +154,20 @@ impl Store {
     }
 
     /// Answers as S3 does.
-    pub fn answer(&mut self, request: &Request<Payload>) -> Reply {
+    pub fn answer(&mut self, request: &Request<Payload>, data: &[u8]) -> Reply {
         let key = key_of(request);
         match (request.method(), key.as_str()) {
             (&Method::GET, "") if query(request, "versions").is_some() => self.list_versions(request),
             (&Method::GET, "") => self.list(request),
             (&Method::POST, "") => self.delete(request),
-            (&Method::PUT, _) => self.put(request, key),
+            (&Method::PUT, _) => self.put(data, key),
             (&Method::GET | &Method::HEAD, _) => self.get(request, &key),
             (method, _) => panic!("the model does not know {method} {}", request.uri()),
         }
     }
 
-    fn put(&mut self, request: &Request<Payload>, key: String) -> Reply {
-        let Payload::Bytes(bytes) = request.body() else { panic!("not in memory") };
-        let object = Object::new(bytes.to_vec());
+    fn put(&mut self, bytes: &[u8], key: String) -> Reply {
+        let object = Object::new(bytes);
         let headers = object.headers(false);
         self.objects.insert(key, object);
         Reply::new(200, headers, "")
@@ -321,6 +320,8 @@ pub struct Disk {
     /// Folders without a file in them.
     pub folders: BTreeSet<PathBuf>,
     open: BTreeMap<FileId, (PathBuf, bool)>,
+    /// Folders that cannot be read.
+    pub unreadable: BTreeSet<PathBuf>,
     /// Files that cannot be written to.
     pub read_only: BTreeSet<PathBuf>,
 }
@@ -355,6 +356,18 @@ impl Disk {
         file[start..start + bytes.len()].copy_from_slice(bytes);
     }
 
+    /// What a request sends, without its framing.
+    fn data(&self, payload: &Payload) -> Vec<u8> {
+        match payload {
+            Payload::Bytes(bytes) => bytes.to_vec(),
+            Payload::Source { from: SourceId::File(id), offset, len, .. } => {
+                let range = usize::try_from(*offset).unwrap()..usize::try_from(offset + len).unwrap();
+                self.files[&self.open[id].0][range].to_vec()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn info(&self, path: &Path) -> FileInfo {
         let path = self.links.get(path).map_or(path, PathBuf::as_path);
         FileInfo {
@@ -363,8 +376,21 @@ impl Disk {
         }
     }
 
+    /// The path without links in it.
+    fn resolved(&self, path: &Path) -> PathBuf {
+        let mut resolved = PathBuf::new();
+        for component in path.components() {
+            resolved.push(component);
+            if let Some(target) = self.links.get(&resolved) {
+                resolved.clone_from(target);
+            }
+        }
+        resolved
+    }
+
     fn is_dir(&self, path: &Path) -> bool {
-        self.folders.contains(path) || self.files.keys().any(|file| file != path && file.starts_with(path))
+        let mut all = self.files.keys().chain(self.links.keys());
+        self.folders.contains(path) || all.any(|file| file != path && file.starts_with(path))
     }
 
     fn carry_out(&mut self, task: FileTask) -> std::io::Result<FileReply> {
@@ -372,7 +398,7 @@ impl Disk {
         let missing = || Error::from(ErrorKind::NotFound);
         Ok(match task {
             FileTask::Open { id, path } => {
-                let target = self.links.get(&path).cloned().unwrap_or(path);
+                let target = self.resolved(&path);
                 self.files.get(&target).ok_or_else(missing)?;
                 let info = self.info(&target);
                 self.open.insert(id, (target, false));
@@ -436,7 +462,10 @@ impl Disk {
     }
 
     fn list(&self, folder: &Path) -> std::io::Result<Vec<DirEntry>> {
-        let folder = self.links.get(folder).map_or(folder, PathBuf::as_path);
+        if self.unreadable.contains(folder) {
+            return Err(std::io::Error::from(std::io::ErrorKind::PermissionDenied));
+        }
+        let folder = &self.resolved(folder);
         if !self.is_dir(folder) {
             return Err(std::io::Error::from(std::io::ErrorKind::NotFound));
         }
@@ -597,7 +626,8 @@ impl<'a> Sim<'a> {
                         request.method(),
                         request.uri().path_and_query().unwrap()
                     ));
-                    let mut reply = self.store.answer(request);
+                    let data = self.disk.data(request.body());
+                    let mut reply = self.store.answer(request, &data);
                     if let Some(meddle) = &mut self.meddle {
                         meddle(request, &mut self.store, &mut reply);
                     }
