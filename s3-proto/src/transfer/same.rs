@@ -48,7 +48,7 @@ impl SameContent {
 
     fn headed(&mut self, head: &HeadObjectOutput) {
         let whole = |c: &&Checksum| c.composite_parts().is_none() && c.algorithm().is_computed();
-        let md5 = head.etag.as_ref().map(|etag| etag.as_str()).filter(|e| e.len() == 32);
+        let md5 = head.etag.as_ref().map(crate::ETag::as_str).filter(|e| e.len() == 32);
         self.expected = match (head.checksum.as_ref().filter(whole), md5) {
             (Some(checksum), _) => Some((checksum.algorithm().clone(), checksum.bytes().to_vec())),
             (None, Some(md5)) => Some((ChecksumAlgorithm::Md5, md5.to_ascii_lowercase().into_bytes())),

@@ -211,7 +211,7 @@ impl Store {
         let all: Vec<_> =
             self.objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after).collect();
         let mut text = String::from("<ListBucketResult><EncodingType>url</EncodingType>");
-        let page = self.page.min(all.len());
+        let page = self.page.max(1).min(all.len());
         for (key, object) in &all[..page] {
             let key = s3_proto::encode::uri_encode(key);
             let etag = object.etag.replace('"', "&quot;");
@@ -238,7 +238,7 @@ impl Store {
         let is_after =
             |v: &&(String, String, bool)| v.0.starts_with(&prefix) && (v.0.clone(), v.1.clone()) > after;
         let all: Vec<_> = self.versions.iter().filter(is_after).collect();
-        let page = self.page.min(all.len());
+        let page = self.page.max(1).min(all.len());
         let mut text = String::from("<ListVersionsResult>");
         for (key, id, is_marker) in all[..page].iter().copied() {
             let (name, size) = if *is_marker { ("DeleteMarker", "") } else { ("Version", "<Size>1</Size>") };
