@@ -85,7 +85,7 @@ fn the_list_does_not_run_ahead_of_the_deletion() {
     let mut most = 0;
     let mut options = options();
     options.concurrency = 1;
-    sim.run_with(&mut prefix(options), |_| {}).output();
+    let _ = sim.run_with(&mut prefix(options), |_| {}).output();
     let mut listed: usize = 0;
     for request in &sim.requests {
         if request.starts_with("GET") {
@@ -234,7 +234,7 @@ fn an_answer_that_names_strange_keys_neither_panics_nor_counts_twice() {
 fn progress_counts_objects() {
     let mut seen = Vec::new();
     let mut sim = Sim::new(store(35));
-    sim.run_with(&mut prefix(options()), |progress| seen.push(progress.objects)).output();
+    let _ = sim.run_with(&mut prefix(options()), |progress| seen.push(progress.objects)).output();
     assert_eq!(seen, [10, 20, 30, 35]);
 }
 

@@ -185,7 +185,7 @@ fn links_are_left_alone_unless_they_are_to_be_followed() {
         disk
     };
     let mut sim = Sim::new(Store::default()).with_disk(disk());
-    sim.run(up(copying())).output();
+    let _ = sim.run(up(copying())).output();
     assert_eq!(objects(&sim), pairs(&[("p/a", "1")]));
     let mut sim = Sim::new(Store::default()).with_disk(disk());
     let report = sim.run(up(copying().with(|o| o.follow_links = true))).output();
@@ -339,7 +339,7 @@ fn a_second_run_finds_nothing_to_do() {
     for direction in [Direction::Upload, Direction::Download] {
         let (store, disk) = differing();
         let mut sim = Sim::new(store).with_disk(disk);
-        sim.run(sync(direction, comparing(Compare::SizeAndTime).with(|o| o.delete = true))).output();
+        let _ = sim.run(sync(direction, comparing(Compare::SizeAndTime).with(|o| o.delete = true))).output();
         for object in sim.store.objects.values_mut() {
             *object = object.clone().with_checksum(A::Crc32);
         }
@@ -433,7 +433,7 @@ fn downloads_that_were_not_completed_are_no_files() {
 fn progress_counts_objects_and_bytes() {
     let mut seen = Vec::new();
     let mut sim = Sim::new(Store::of(OBJECTS)).seeded(3);
-    sim.run_with(&mut down(copying()), |progress| seen.push(progress)).output();
+    let _ = sim.run_with(&mut down(copying()), |progress| seen.push(progress)).output();
     let last = seen.last().unwrap();
     assert_eq!((last.objects, last.bytes), (4, 17));
 }
