@@ -117,6 +117,17 @@ pub enum Step<I, T> {
 }
 
 impl<I, T> Step<I, T> {
+    /// The same step with another item, for a machine around another.
+    pub fn map_item<J>(self, f: impl FnOnce(I) -> J) -> Step<J, T> {
+        match self {
+            Self::Start(id, task) => Step::Start(id, task),
+            Self::Cancel(id) => Step::Cancel(id),
+            Self::Item(item) => Step::Item(f(item)),
+            Self::Wait(until) => Step::Wait(until),
+            Self::Done(result) => Step::Done(result),
+        }
+    }
+
     /// The same step with another end, for a machine around another.
     pub fn map_done<U>(self, f: impl FnOnce(Result<T, Error>) -> Result<U, Error>) -> Step<I, U> {
         match self {

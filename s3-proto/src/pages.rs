@@ -31,14 +31,44 @@ pub struct Pages<O: Paginated> {
     /// Task ids go on from call to call, so that late answers are recognised.
     base: u32,
     used: u32,
+    turns: Turns,
     over: bool,
+}
+
+/// Notices that pages come round again, however many there are in the circle, by remembering one of them: each
+/// that is the power of two of the number of those before it (Brent 1980).
+#[derive(Debug, Default)]
+struct Turns {
+    remembered: Option<String>,
+    since: u64,
+    next: u64,
+}
+
+impl Turns {
+    /// Whether this page was there before.
+    fn is_again(&mut self, page: &str) -> bool {
+        if self.remembered.as_deref() == Some(page) {
+            return true;
+        }
+        self.since += 1;
+        if self.since >= self.next {
+            self.remembered = Some(page.to_owned());
+            self.next = self.next.saturating_mul(2).max(1);
+            self.since = 0;
+        }
+        false
+    }
 }
 
 impl<O: Paginated> Pages<O> {
     /// From the first page that `op` asks for.
     pub fn new(session: Session, op: O) -> Self {
         let call = Call::new(session.clone(), op.clone());
-        Self { session, op, call: Some(call), base: 0, used: 0, over: false }
+        let mut turns = Turns::default();
+        if let Ok(draft) = op.request() {
+            turns.is_again(&draft.query);
+        }
+        Self { session, op, call: Some(call), base: 0, used: 0, turns, over: false }
     }
 
     /// The next call, or an error if the service says that there is more but not how to get it, or sends
@@ -48,8 +78,8 @@ impl<O: Paginated> Pages<O> {
         self.used = 0;
         match self.op.next(page) {
             Some(op) => {
-                if op.request()?.query == self.op.request()?.query {
-                    return Err(malformed(O::NAME, "the service sends the same page again and again"));
+                if self.turns.is_again(&op.request()?.query) {
+                    return Err(malformed(O::NAME, "the service sends the same pages again and again"));
                 }
                 self.op = op;
                 self.call = Some(Call::new(self.session.clone(), self.op.clone()));
@@ -114,16 +144,21 @@ impl<O: Paginated> Machine for Pages<O> {
     }
 }
 
-/// The entries of all pages, one by one.
+/// The entries of all pages, one by one. The next page is asked for while those of the one before it are
+/// taken.
 pub struct Entries<O: Paginated> {
     pages: Pages<O>,
     ready: VecDeque<O::Entry>,
+    /// The page after, if it is there.
+    ahead: Option<Vec<O::Entry>>,
+    /// How the pages ended.
+    end: Option<Result<(), Error>>,
 }
 
 impl<O: Paginated> Entries<O> {
     /// From the first page that `op` asks for.
     pub fn new(session: Session, op: O) -> Self {
-        Self { pages: Pages::new(session, op), ready: VecDeque::new() }
+        Self { pages: Pages::new(session, op), ready: VecDeque::new(), ahead: None, end: None }
     }
 }
 
@@ -133,16 +168,26 @@ impl<O: Paginated> Machine for Entries<O> {
 
     fn poll(&mut self, now: Now) -> Step<O::Entry, ()> {
         loop {
+            let mut until = None;
+            if self.ahead.is_none() && self.end.is_none() {
+                match self.pages.poll(now) {
+                    Step::Item(page) => self.ahead = Some(O::entries(page)),
+                    Step::Start(id, task) => return Step::Start(id, task),
+                    Step::Cancel(id) => return Step::Cancel(id),
+                    Step::Wait(time) => until = time,
+                    Step::Done(result) => self.end = Some(result),
+                }
+            }
             if let Some(entry) = self.ready.pop_front() {
                 return Step::Item(entry);
             }
-            match self.pages.poll(now) {
-                Step::Item(page) => self.ready = O::entries(page).into(),
-                Step::Start(id, task) => return Step::Start(id, task),
-                Step::Cancel(id) => return Step::Cancel(id),
-                Step::Wait(until) => return Step::Wait(until),
-                Step::Done(result) => return Step::Done(result),
+            if let Some(page) = self.ahead.take() {
+                self.ready = page.into();
+                continue;
             }
+            let Some(result) = self.end.take() else { return Step::Wait(until) };
+            self.end = Some(Err(crate::client::polled_after_done()));
+            return Step::Done(result);
         }
     }
 
@@ -152,7 +197,12 @@ impl<O: Paginated> Machine for Entries<O> {
 
     fn cancel(&mut self, now: Now) {
         self.ready.clear();
-        self.pages.cancel(now);
+        self.ahead = None;
+        if self.pages.call.is_some() {
+            self.pages.cancel(now);
+        } else if self.end.as_ref().is_none_or(Result::is_ok) {
+            self.end = Some(Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller")));
+        }
     }
 }
 

@@ -114,13 +114,17 @@ impl Rng {
         Self(seed)
     }
 
-    /// Between 0 and 1.
-    pub(crate) fn fraction(&mut self) -> f64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let high = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0);
+        z ^ (z >> 31)
+    }
+
+    /// Between 0 and 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        let high = u32::try_from(self.next_u64() >> 32).unwrap_or(0);
         f64::from(high) / f64::from(u32::MAX)
     }
 }

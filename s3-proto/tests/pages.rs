@@ -55,19 +55,32 @@ fn entries_come_one_by_one() {
     assert_eq!(names, ["a", "b", "c"]);
 }
 
+/// Gives the answer to the task that the machine is waiting for.
+fn give(machine: &mut impl Machine, id: s3_proto::TaskId, reply: Reply) {
+    let now = World::default().now;
+    let Reply::Answer(status, headers, text) = reply else { panic!() };
+    let _ = machine.answer(now, id, s3_proto::Answer::Head(&head(status, &headers)));
+    let _ = machine.answer(now, id, s3_proto::Answer::Chunk(&text));
+    let _ = machine.answer(now, id, s3_proto::Answer::End(None));
+}
+
 #[test]
-fn the_next_page_is_asked_for_only_when_it_is_wanted() {
-    let mut world = World::default();
+fn the_next_page_is_asked_for_while_entries_are_taken_but_not_the_one_after_it() {
+    let now = World::default().now;
     let mut machine = Entries::new(session(), ListObjectsV2::new("bkt"));
-    let Step::Start(id, _) = machine.poll(world.now) else { panic!() };
-    let _ = machine.answer(world.now, id, s3_proto::Answer::Head(&head(200, &[])));
-    let Reply::Answer(_, _, text) = v2(&["a", "b"], Some("t")) else { panic!() };
-    let _ = machine.answer(world.now, id, s3_proto::Answer::Chunk(&text));
-    let _ = machine.answer(world.now, id, s3_proto::Answer::End(None));
-    assert!(matches!(machine.poll(world.now), Step::Item(_)));
-    assert!(matches!(machine.poll(world.now), Step::Item(_)));
-    let rest = world.drive_ref(&mut machine, |_| v2(&["c"], None));
-    assert_eq!((rest.sent.len(), rest.items.len()), (1, 1));
+    let Step::Start(first, _) = machine.poll(now) else { panic!() };
+    give(&mut machine, first, v2(&["a", "b"], Some("t")));
+    let Step::Start(second, _) = machine.poll(now) else { panic!("the second page was not asked for") };
+    assert!(matches!(machine.poll(now), Step::Item(object) if object.key == "a"));
+    give(&mut machine, second, v2(&["c", "d"], Some("t2")));
+    assert!(matches!(machine.poll(now), Step::Item(object) if object.key == "b"));
+    let Step::Start(third, _) = machine.poll(now) else { panic!("the third page was not asked for") };
+    assert!(matches!(machine.poll(now), Step::Item(object) if object.key == "c"));
+    give(&mut machine, third, v2(&["e"], None));
+    for expected in ["d", "e"] {
+        assert!(matches!(machine.poll(now), Step::Item(object) if object.key == expected));
+    }
+    assert!(matches!(machine.poll(now), Step::Done(Ok(()))));
 }
 
 #[test]
@@ -159,6 +172,22 @@ fn a_list_that_is_cut_short_without_a_token_is_an_error() {
 fn the_same_page_for_ever_is_an_error() {
     let run = drive(Pages::new(session(), ListObjectsV2::new("bkt")), |_| v2(&["a"], Some("same")));
     assert_eq!((run.error().kind(), run.sent.len()), (ErrorKind::MalformedResponse, 2));
+}
+
+#[test]
+fn pages_that_come_round_again_are_an_error_however_many_there_are() {
+    for before in [0, 1, 5] {
+        for around in 1..20 {
+            let mut asked = 0;
+            let run = drive(Pages::new(session(), ListObjectsV2::new("bkt")), |_| {
+                let next = if asked < before { asked } else { before + (asked - before) % around };
+                asked += 1;
+                v2(&["a"], Some(&format!("t{next}")))
+            });
+            assert_eq!(run.error().kind(), ErrorKind::MalformedResponse, "{before} and {around}");
+            assert!(run.sent.len() <= 4 * (before + around) + 2, "{} requests", run.sent.len());
+        }
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@
 
 #[path = "parity/buckets.rs"]
 mod buckets;
+#[path = "parity/downloads.rs"]
+mod downloads;
 #[path = "parity/drivers.rs"]
 mod drivers;
 #[path = "parity/faults.rs"]
@@ -69,6 +71,7 @@ fn scenarios<H: Harness>() -> Vec<Scenario<H>> {
         signing::scenarios(),
         streams::scenarios(),
         transfers::scenarios(),
+        downloads::scenarios(),
     ]
     .concat();
     if std::env::var_os("S3_ENDPOINT_URL").is_none() {

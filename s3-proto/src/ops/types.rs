@@ -748,6 +748,13 @@ impl ObjectIdentifier {
     }
 }
 
+impl<K: Into<String>> From<K> for ObjectIdentifier {
+    /// The current version of this key.
+    fn from(key: K) -> Self {
+        Self::new(key)
+    }
+}
+
 impl CompletedPart {
     /// This part, with the ETag that its upload gave.
     pub fn new(part_number: u32, etag: impl Into<ETag>) -> Self {

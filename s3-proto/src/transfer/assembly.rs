@@ -235,7 +235,7 @@ impl Assembly {
             None => (self.done_bytes, u32::try_from(self.done.len()).unwrap_or(u32::MAX)),
         };
         let total_parts = if is_whole { Some(1) } else { self.plan.count() };
-        Progress { bytes, total: self.plan.len, parts, total_parts, retries: self.retries }
+        Progress { bytes, total: self.plan.len, parts, total_parts, objects: 0, retries: self.retries }
     }
 
     /// Starts as many parts as there is room for; those of a stream come from the owner.

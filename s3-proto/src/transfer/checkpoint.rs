@@ -73,7 +73,7 @@ impl Checkpoint {
             Ok(checkpoint)
         };
         // A later version may lack members that this one has: what it is comes first.
-        match (version_of(text), read()) {
+        match (version_of(text, ROOT), read()) {
             (Some(version), _) if version != VERSION => Err(refused(format!(
                 "its version is {version}, and this client knows version {VERSION} only"
             ))),
@@ -153,9 +153,9 @@ impl Checkpoint {
 }
 
 /// The version, whatever else there is.
-fn version_of(text: &[u8]) -> Option<u32> {
+pub(super) fn version_of(text: &[u8], root: &str) -> Option<u32> {
     let mut reader = Reader::new(text);
-    reader.root().ok().filter(|root| *root == ROOT)?;
+    reader.root().ok().filter(|found| *found == root)?;
     while let Some(name) = reader.child().ok()? {
         if name == "Version" {
             return reader.text().ok()?.trim().parse().ok();
@@ -165,7 +165,7 @@ fn version_of(text: &[u8]) -> Option<u32> {
     None
 }
 
-fn refused(why: impl std::fmt::Display) -> Error {
+pub(super) fn refused(why: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("the checkpoint cannot be used: {why}"))
 }
 

@@ -17,6 +17,8 @@ pub struct Progress {
     pub parts: u32,
     /// Parts there are in all, if that is known.
     pub total_parts: Option<u32>,
+    /// Objects that are done, in a transfer of several.
+    pub objects: u64,
     /// Requests that had to be repeated.
     pub retries: u32,
 }
