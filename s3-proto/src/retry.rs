@@ -114,6 +114,11 @@ impl Rng {
         Self(seed)
     }
 
+    /// Another generator, that draws other numbers.
+    pub(crate) fn split(&mut self) -> Self {
+        Self(self.fraction().to_bits() ^ self.0.rotate_left(32))
+    }
+
     /// Between 0 and 1.
     pub(crate) fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
