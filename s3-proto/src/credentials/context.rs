@@ -6,7 +6,7 @@ use super::locations::{FileLocations, Platform, file_locations};
 use super::profile_files::{FileRead, ProfileSet};
 use super::settings::{flag_from, region_from, service_endpoint_from};
 use crate::Error;
-use crate::endpoint::{Endpoint, Region};
+use crate::endpoint::Region;
 use crate::script::Tasks;
 
 /// Both are cheap to make: once for each fetch, so that a file that was changed is read anew.
@@ -16,6 +16,16 @@ pub(super) struct Context {
     pub(super) profiles: ProfileSet,
     /// The name of the profile that is meant.
     pub(super) profile: String,
+}
+
+/// A service of AWS that gives out credentials.
+pub(super) struct Service {
+    /// What it is called in a `[services]` section.
+    pub(super) id: &'static str,
+    /// The variable that names another endpoint for it.
+    pub(super) variable: &'static str,
+    /// How its host names begin.
+    pub(super) host: &'static str,
 }
 
 /// What a source says.
@@ -50,14 +60,21 @@ impl Context {
         Ok(configured.or_else(|| self.chain.fallback_region().cloned()))
     }
 
-    /// The endpoint that is configured for a service.
-    pub(super) fn endpoint(&self, service: &str, variable: &str) -> Result<Option<Endpoint>, Error> {
-        service_endpoint_from(self.environment(), &self.profiles, &self.profile, service, variable)
-    }
-
-    /// A switch that is set by a variable, or else in the profile.
-    pub(super) fn flag(&self, variable: &'static str, property: &str) -> Result<bool, Error> {
-        Ok(flag_from(self.environment(), &self.profiles, &self.profile, variable, property)?.unwrap_or(false))
+    /// The URL of a service of AWS without a slash at its end: what is configured for it, or else its host in
+    /// the region.
+    pub(super) fn service_url(&self, service: &Service, region: &Region) -> Result<String, Error> {
+        let (env, profiles, profile) = (self.environment(), &self.profiles, self.profile.as_str());
+        let configured = service_endpoint_from(env, profiles, profile, service.id, service.variable)?;
+        if let Some(endpoint) = configured {
+            return Ok(endpoint.to_string());
+        }
+        let flag = |variable, property| flag_from(env, profiles, profile, variable, property);
+        let fips = flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")? == Some(true);
+        let dual = flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")? == Some(true);
+        // The ordinary hosts in GovCloud are FIPS hosts already.
+        let fips = if fips && !region.as_str().starts_with("us-gov-") { "-fips" } else { "" };
+        let suffix = if dual { region.partition().dual_stack_dns_suffix() } else { region.partition().dns_suffix() };
+        Ok(format!("https://{}{fips}.{region}.{suffix}", service.host))
     }
 
     /// A setting: a variable, or else a property of the profile, with its place.

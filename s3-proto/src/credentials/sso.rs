@@ -13,7 +13,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::ask::{Patience, failed, get, json_refusal, provider, send, sensitive};
-use super::context::Context;
+use super::context::{Context, Service};
 use super::json::Object;
 use super::locations::home_file;
 use crate::encode::{hex, uri_encode};
@@ -36,6 +36,9 @@ pub struct Sso {
     pub role: Option<(String, String)>,
 }
 
+const PORTAL: Service = Service { id: "sso", variable: "AWS_ENDPOINT_URL_SSO", host: "portal.sso" };
+const OIDC: Service = Service { id: "sso_oidc", variable: "AWS_ENDPOINT_URL_SSO_OIDC", host: "oidc" };
+
 const LOGIN: &str = "log in with `aws sso login`";
 
 /// A token is refreshed so long before its end.
@@ -53,10 +56,7 @@ pub(super) async fn credentials(context: &Context, sso: &Sso) -> Result<Credenti
         provider(format!("profile '{}': sso_region: {}", context.profile, error.message()))
     })?;
     let token = Token::read(context, sso).await?.refreshed(context, sso, &region).await?;
-    let base = match context.endpoint("sso", "AWS_ENDPOINT_URL_SSO")? {
-        Some(endpoint) => endpoint.to_string(),
-        None => format!("https://portal.sso.{region}.{}", region.partition().dns_suffix()),
-    };
+    let base = context.service_url(&PORTAL, &region)?;
     let query = format!("role_name={}&account_id={}", uri_encode(role), uri_encode(account));
     let uri = uri(format!("{base}/federation/credentials?{query}"))?;
     let what =
@@ -186,10 +186,7 @@ async fn create_token(
     token: &Object,
     body: &Secret<Vec<u8>>,
 ) -> Result<Object, Error> {
-    let base = match context.endpoint("sso_oidc", "AWS_ENDPOINT_URL_SSO_OIDC")? {
-        Some(endpoint) => endpoint.to_string(),
-        None => format!("https://oidc.{region}.{}", region.partition().dns_suffix()),
-    };
+    let base = context.service_url(&OIDC, region)?;
     let uri = uri(format!("{base}/token"))?;
     let request = |_: Now| {
         let mut request = get(&uri, HeaderMap::new());

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request, Uri, response};
 use zeroize::Zeroizing;
 
 use super::ask::{Patience, failed, provider, send};
-use super::context::Context;
+use super::context::{Context, Service};
 use super::environment::key_pair;
 use crate::encode::uri_encode;
 use crate::endpoint::Region;
@@ -33,6 +33,8 @@ pub struct AssumeRole {
     pub mfa_serial: Option<String>,
 }
 
+const SERVICE: Service = Service { id: "sts", variable: "AWS_ENDPOINT_URL_STS", host: "sts" };
+
 /// Where STS is asked.
 #[derive(Clone, Debug)]
 pub(super) struct Sts {
@@ -44,16 +46,7 @@ impl Sts {
     /// The endpoint that is configured, or that of the region.
     pub(super) fn new(context: &Context) -> Result<Self, Error> {
         let region = context.region()?.unwrap_or_else(Region::us_east_1);
-        let url = match context.endpoint("sts", "AWS_ENDPOINT_URL_STS")? {
-            Some(endpoint) => format!("{endpoint}/"),
-            None => {
-                let fips = context.flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")?;
-                let dual = context.flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")?;
-                let name = if fips { "sts-fips" } else { "sts" };
-                let suffix = if dual { region.partition().dual_stack_dns_suffix() } else { region.partition().dns_suffix() };
-                format!("https://{name}.{region}.{suffix}/")
-            }
-        };
+        let url = format!("{}/", context.service_url(&SERVICE, &region)?);
         let uri = Uri::try_from(url).map_err(|e| provider(format!("the endpoint of STS is no URL: {e}")))?;
         Ok(Self { uri, region })
     }
