@@ -2,6 +2,8 @@
 // Helpers outside of `#[test]` may fail the test, and no test file uses all of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub, dead_code)]
 
+pub mod cloud;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::future::Future;
