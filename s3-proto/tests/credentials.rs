@@ -136,7 +136,7 @@ mod instance {
         let last = format!("{ROLES}my-role");
         assert_eq!(asked, [("PUT", "/latest/api/token"), ("GET", ROLES), ("GET", &last)]);
         assert_eq!(run.sent[0].header("x-aws-ec2-metadata-token-ttl-seconds"), Some("21600"));
-        assert_eq!(run.sent[1].header("x-aws-ec2-metadata-token"), Some("SECRETIMDS"));
+        assert_eq!(run.sent[1].header("x-aws-ec2-metadata-token"), Some("SwOrDIMDS"));
         let second = Some(Duration::from_secs(1));
         assert!(run.sent.iter().all(|s| (s.timeouts.connect, s.timeouts.first_byte) == (second, second)));
         assert!(run.result.unwrap().expires_at().is_some());
@@ -203,13 +203,13 @@ mod instance {
                 reply(200, r#"{"Code": "AssumeRoleUnauthorizedAccess", "Message": "no trust"}"#),
                 "failed: AssumeRoleUnauthorizedAccess: no trust",
             ),
-            (reply(200, "<html>SECRET"), "failed: it is not JSON (line 1, column 1)"),
+            (reply(200, "<html>SwOrD"), "failed: it is not JSON (line 1, column 1)"),
             (
                 reply(200, r#"{"Code": "Success", "AccessKeyId": "A"}"#),
                 "failed: there is no SecretAccessKey in it",
             ),
             (
-                reply(200, r#"{"AccessKeyId": "A", "SecretAccessKey": "SECRET"}"#),
+                reply(200, r#"{"AccessKeyId": "A", "SecretAccessKey": "SwOrD"}"#),
                 "failed: there is no Token, or no Expiration, in it",
             ),
             (reply(500, ""), "failed: internal server error (HTTP 500)"),
@@ -219,7 +219,7 @@ mod instance {
             let run = fetch(&mut World::default(), &chain(&[]), |r| imds(r, &keys));
             let message = said(&run, ErrorKind::CredentialsProvider);
             assert!(
-                message.contains(part) && message.contains(IMDS) && !message.contains("SECRET"),
+                message.contains(part) && message.contains(IMDS) && !message.contains("SwOrD"),
                 "{message}"
             );
         }
@@ -274,7 +274,7 @@ mod instance {
 mod container {
     use super::*;
 
-    const URI: (&str, &str) = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://pod.local/creds?x=SECRETQUERY");
+    const URI: (&str, &str) = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://pod.local/creds?x=SwOrDQUERY");
     const FILE: (&str, &str) = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/t");
 
     fn world(address: &str) -> World {
@@ -298,7 +298,7 @@ mod container {
     #[test]
     fn a_stranger_gets_no_token() {
         let mut stranger = world("10.0.0.1");
-        add_file(&mut stranger, "/t", "SECRET");
+        add_file(&mut stranger, "/t", "SwOrD");
         let run = fetch(&mut stranger, &chain(&[URI, FILE]), nobody);
         assert!(
             said(&run, ErrorKind::Configuration)
@@ -312,9 +312,9 @@ mod container {
     #[test]
     fn failures_keep_what_the_service_says_and_show_no_query() {
         let refused =
-            Reply::Answer(400, Vec::new(), br#"{"code": "Bad", "message": "no SECRETTOKEN"}"#.to_vec());
+            Reply::Answer(400, Vec::new(), br#"{"code": "Bad", "message": "no SwOrDTOKEN"}"#.to_vec());
         let mut good = world("127.0.0.1");
-        add_file(&mut good, "/t", "SECRETTOKEN");
+        add_file(&mut good, "/t", "SwOrDTOKEN");
         let run = fetch(&mut good, &chain(&[URI, FILE]), |_| refused.clone());
         assert_eq!(
             said(&run, ErrorKind::CredentialsProvider),
@@ -326,7 +326,7 @@ mod container {
     #[test]
     fn a_token_that_is_no_token_is_refused() {
         for (content, part) in [
-            (Some("a\r\nx: SECRET"), "has a line break in it"),
+            (Some("a\r\nx: SwOrD"), "has a line break in it"),
             (Some(" \n"), "is empty"),
             (None, "/t, which does not exist"),
         ] {
@@ -336,7 +336,7 @@ mod container {
             }
             let run = fetch(&mut world, &chain(&[URI, FILE]), nobody);
             let message = said(&run, ErrorKind::CredentialsProvider);
-            assert!(message.contains(part) && !message.contains("SECRET"), "{message}");
+            assert!(message.contains(part) && !message.contains("SwOrD"), "{message}");
         }
     }
 
@@ -354,7 +354,7 @@ mod roles {
     const PROFILES: &str = "[default]\nregion = eu-central-1\nrole_arn = arn:aws:iam::1:role/two\nsource_profile = one\n\
         external_id = e x\nduration_seconds = 900\nrole_session_name = me\n\
         [profile one]\nrole_arn = arn:aws:iam::1:role/one\nsource_profile = base\n\
-        [profile base]\naws_access_key_id = BASE\naws_secret_access_key = SECRETBASE";
+        [profile base]\naws_access_key_id = BASE\naws_secret_access_key = SwOrDBASE";
 
     #[test]
     fn each_role_is_taken_on_with_the_credentials_of_the_one_before() {
@@ -372,7 +372,7 @@ mod roles {
                 "{authorization}"
             );
         }
-        assert_eq!(run.sent[1].header("x-amz-security-token"), Some("SECRETTOKEN"));
+        assert_eq!(run.sent[1].header("x-amz-security-token"), Some("SwOrDTOKEN"));
         let form = form(run.sent[1].request.body());
         for (name, value) in [
             ("Action", "AssumeRole"),
@@ -407,7 +407,7 @@ mod roles {
         let refused = Reply::Answer(
             403,
             Vec::new(),
-            b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>BASE may not, with SECRETBASE</Message></Error></ErrorResponse>".to_vec(),
+            b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>BASE may not, with SwOrDBASE</Message></Error></ErrorResponse>".to_vec(),
         );
         let text = PROFILES.replace("[profile one]", "[profile one]\nmfa_serial = m");
         let run = fetch(&mut config_file(&text), &chain(&[]), |_| refused.clone());
@@ -444,7 +444,7 @@ mod roles {
         for (text, part) in [
             ("", "expected a root element"),
             (
-                "<A><AResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>SECRETKEY",
+                "<A><AResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>SwOrDKEY",
                 "truncated XML",
             ),
             (
@@ -454,7 +454,7 @@ mod roles {
         ] {
             let run = fetch(&mut config_file(PROFILES), &chain(&[]), |_| body(text));
             let message = said(&run, ErrorKind::CredentialsProvider);
-            assert!(message.contains(part) && !message.contains("SECRET"), "{message}");
+            assert!(message.contains(part) && !message.contains("SwOrD"), "{message}");
         }
     }
 
@@ -518,8 +518,8 @@ mod sso {
 
     fn token(after: i64) -> String {
         format!(
-            r#"{{"accessToken": "SECRETACCESS", "expiresAt": "{}", "refreshToken": "SECRETREFRESH", "clientId": "client",
-                "clientSecret": "SECRETCLIENT", "registrationExpiresAt": "{}", "region": "us-east-1", "extra": 7}}"#,
+            r#"{{"accessToken": "SwOrDACCESS", "expiresAt": "{}", "refreshToken": "SwOrDREFRESH", "clientId": "client",
+                "clientSecret": "SwOrDCLIENT", "registrationExpiresAt": "{}", "region": "us-east-1", "extra": 7}}"#,
             time(after),
             time(100_000)
         )
@@ -529,7 +529,7 @@ mod sso {
         match host(request) {
             "oidc.us-east-1.amazonaws.com" => created.clone(),
             "portal.sso.us-east-1.amazonaws.com" => body(format!(
-                r#"{{"roleCredentials": {{"accessKeyId": "SSO", "secretAccessKey": "SECRETKEY", "sessionToken": "SECRETTOKEN",
+                r#"{{"roleCredentials": {{"accessKeyId": "SSO", "secretAccessKey": "SwOrDKEY", "sessionToken": "SwOrDTOKEN",
                     "expiration": {}}}}}"#,
                 (START + 3_600) * 1_000
             )),
@@ -539,7 +539,7 @@ mod sso {
 
     fn created() -> Reply {
         body(
-            r#"{"accessToken": "SECRETNEXT", "expiresIn": 28800, "refreshToken": "SECRETLATER", "tokenType": "Bearer"}"#,
+            r#"{"accessToken": "SwOrDNEXT", "expiresIn": 28800, "refreshToken": "SwOrDLATER", "tokenType": "Bearer"}"#,
         )
     }
 
@@ -555,7 +555,7 @@ mod sso {
             fetch(&mut world(SESSION, SESSION_FILE, &token(301)), &chain(&[]), |r| portal(r, &created()));
         assert_eq!((id(&run), run.sent.len()), ("SSO", 1));
         assert_eq!(run.sent[0].target(), "/federation/credentials?role_name=R&account_id=1");
-        assert_eq!(run.sent[0].header("x-amz-sso_bearer_token"), Some("SECRETACCESS"));
+        assert_eq!(run.sent[0].header("x-amz-sso_bearer_token"), Some("SwOrDACCESS"));
         let credentials = run.result.unwrap();
         assert_eq!(credentials.account_id(), Some("1"));
         assert_eq!(credentials.expires_at().unwrap().unix_seconds(), START + 3_600);
@@ -569,10 +569,10 @@ mod sso {
         let asked: serde_json::Value = serde_json::from_slice(run.sent[0].body()).unwrap();
         assert_eq!(
             asked,
-            serde_json::json!({"grantType": "refresh_token", "clientId": "client", "clientSecret": "SECRETCLIENT",
-                "refreshToken": "SECRETREFRESH"})
+            serde_json::json!({"grantType": "refresh_token", "clientId": "client", "clientSecret": "SwOrDCLIENT",
+                "refreshToken": "SwOrDREFRESH"})
         );
-        assert_eq!(run.sent[1].header("x-amz-sso_bearer_token"), Some("SECRETNEXT"));
+        assert_eq!(run.sent[1].header("x-amz-sso_bearer_token"), Some("SwOrDNEXT"));
         let kept: serde_json::Value =
             serde_json::from_slice(world.files[std::path::Path::new(SESSION_FILE)].front().unwrap()).unwrap();
         assert_eq!(
@@ -584,8 +584,8 @@ mod sso {
                 &kept["clientId"]
             ],
             [
-                &serde_json::json!("SECRETNEXT"),
-                &"SECRETLATER".into(),
+                &serde_json::json!("SwOrDNEXT"),
+                &"SwOrDLATER".into(),
                 &time(28_800).into(),
                 &7.into(),
                 &"client".into()
@@ -598,10 +598,10 @@ mod sso {
         let denied = Reply::Answer(
             400,
             Vec::new(),
-            br#"{"error": "invalid_grant", "error_description": "SECRETREFRESH is old"}"#.to_vec(),
+            br#"{"error": "invalid_grant", "error_description": "SwOrDREFRESH is old"}"#.to_vec(),
         );
         let run = fetch(&mut world(SESSION, SESSION_FILE, &token(100)), &chain(&[]), |r| portal(r, &denied));
-        assert_eq!((id(&run), run.sent[1].header("x-amz-sso_bearer_token")), ("SSO", Some("SECRETACCESS")));
+        assert_eq!((id(&run), run.sent[1].header("x-amz-sso_bearer_token")), ("SSO", Some("SwOrDACCESS")));
         let run = fetch(&mut world(SESSION, SESSION_FILE, &token(0)), &chain(&[]), |r| portal(r, &denied));
         assert_eq!(
             said(&run, ErrorKind::CredentialsProvider),
@@ -630,10 +630,10 @@ mod sso {
             said(&run, ErrorKind::CredentialsProvider),
             format!("{SESSION_FILE} does not exist: {remedy}")
         );
-        for broken in ["{", "{}", r#"{"accessToken": "SECRET", "expiresAt": "soon"}"#] {
+        for broken in ["{", "{}", r#"{"accessToken": "SwOrD", "expiresAt": "soon"}"#] {
             let run = fetch(&mut world(SESSION, SESSION_FILE, broken), &chain(&[]), nobody);
             let message = said(&run, ErrorKind::CredentialsProvider);
-            assert!(message.ends_with(remedy) && !message.contains("SECRET"), "{message}");
+            assert!(message.ends_with(remedy) && !message.contains("SwOrD"), "{message}");
         }
         let refused =
             Reply::Answer(401, Vec::new(), br#"{"message": "Session token not found or invalid"}"#.to_vec());
@@ -662,7 +662,7 @@ mod programs {
 
     fn run(exit: Option<Exit>) -> (World, Fetched) {
         let mut world =
-            config_file("[default]\ncredential_process = vault --token SECRETARG | cat\naws_account_id = 7");
+            config_file("[default]\ncredential_process = vault --token SwOrDARG | cat\naws_account_id = 7");
         world.programs.extend(exit);
         let run = fetch(&mut world, &chain(&[]), nobody);
         (world, run)
@@ -671,7 +671,7 @@ mod programs {
     #[test]
     fn a_program_prints_credentials() {
         let json = format!(
-            r#"{{"Version": 1, "AccessKeyId": "P", "SecretAccessKey": "SECRETKEY", "SessionToken": "SECRETTOKEN", "Expiration": "{}"}}"#,
+            r#"{{"Version": 1, "AccessKeyId": "P", "SecretAccessKey": "SwOrDKEY", "SessionToken": "SwOrDTOKEN", "Expiration": "{}"}}"#,
             time(60)
         );
         let (world, run) = run(Some(exit(Some(0), &json, "")));
@@ -679,7 +679,7 @@ mod programs {
         let shell = if Platform::CURRENT == Platform::Unix { "sh" } else { "cmd.exe" };
         assert_eq!(
             (world.ran[0][0].as_str(), world.ran[0][2].as_str()),
-            (shell, "vault --token SECRETARG | cat")
+            (shell, "vault --token SwOrDARG | cat")
         );
     }
 
@@ -691,14 +691,14 @@ mod programs {
                 "the program exited with status 3: vault is sealed",
             ),
             (Some(exit(None, "", "")), "the program was ended by a signal"),
-            (Some(exit(Some(0), "SECRET", "")), "it is not JSON"),
+            (Some(exit(Some(0), "SwOrD", "")), "it is not JSON"),
             (Some(exit(Some(0), r#"{"Version": 2}"#, "")), "its Version is 2"),
             (None, "no such program"),
         ] {
             let (_, run) = run(exit);
             let message = said(&run, ErrorKind::CredentialsProvider);
             assert!(message.contains(part) && message.contains("/h/.aws/config line 2"), "{message}");
-            assert!(!message.contains("SECRET"), "{message}");
+            assert!(!message.contains("SwOrD"), "{message}");
         }
     }
 
@@ -706,8 +706,8 @@ mod programs {
     fn a_login_session_is_used_until_it_expires() {
         let token = |after| {
             format!(
-                r#"{{"accessToken": {{"accessKeyId": "LOGIN", "secretAccessKey": "SECRETKEY", "sessionToken": "SECRETTOKEN",
-                    "accountId": "9", "expiresAt": "{}"}}, "tokenType": "aws_sigv4", "dpopKey": "SECRETPEM"}}"#,
+                r#"{{"accessToken": {{"accessKeyId": "LOGIN", "secretAccessKey": "SwOrDKEY", "sessionToken": "SwOrDTOKEN",
+                    "accountId": "9", "expiresAt": "{}"}}, "tokenType": "aws_sigv4", "dpopKey": "SwOrDPEM"}}"#,
                 time(after)
             )
         };

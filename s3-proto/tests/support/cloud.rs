@@ -27,7 +27,7 @@ pub fn time(after: i64) -> String {
 /// As IMDS and container services give them.
 pub fn json_keys(id: &str, after: i64) -> Reply {
     body(format!(
-        r#"{{"Code": "Success", "AccessKeyId": "{id}", "SecretAccessKey": "SECRETKEY", "Token": "SECRETTOKEN",
+        r#"{{"Code": "Success", "AccessKeyId": "{id}", "SecretAccessKey": "SwOrDKEY", "Token": "SwOrDTOKEN",
             "Expiration": "{}"}}"#,
         time(after)
     ))
@@ -37,8 +37,8 @@ pub fn json_keys(id: &str, after: i64) -> Reply {
 pub fn sts_keys(id: &str, after: i64) -> Reply {
     body(format!(
         "<AssumeRoleResponse><AssumeRoleResult><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn>\
-         </AssumedRoleUser><Credentials><AccessKeyId>{id}</AccessKeyId><SecretAccessKey>SECRETKEY</SecretAccessKey>\
-         <SessionToken>SECRETTOKEN</SessionToken><Expiration>{}</Expiration></Credentials></AssumeRoleResult>\
+         </AssumedRoleUser><Credentials><AccessKeyId>{id}</AccessKeyId><SecretAccessKey>SwOrDKEY</SecretAccessKey>\
+         <SessionToken>SwOrDTOKEN</SessionToken><Expiration>{}</Expiration></Credentials></AssumeRoleResult>\
          </AssumeRoleResponse>",
         time(after)
     ))
@@ -48,7 +48,7 @@ pub fn sts_keys(id: &str, after: i64) -> Reply {
 pub fn imds(request: &Request<Payload>, keys: &Reply) -> Reply {
     match (request.method(), request.uri().path()) {
         (&Method::PUT, "/latest/api/token") => {
-            body("SECRETIMDS").with("x-aws-ec2-metadata-token-ttl-seconds", "21600")
+            body("SwOrDIMDS").with("x-aws-ec2-metadata-token-ttl-seconds", "21600")
         }
         (&Method::GET, ROLES) => body("my-role"),
         (&Method::GET, path) if path == format!("{ROLES}my-role") => keys.clone(),
