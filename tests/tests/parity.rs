@@ -19,6 +19,8 @@
 
 #[path = "parity/buckets.rs"]
 mod buckets;
+#[path = "parity/credentials.rs"]
+mod credentials;
 #[path = "parity/drivers.rs"]
 mod drivers;
 #[path = "parity/faults.rs"]
@@ -70,6 +72,7 @@ fn scenarios<H: Harness>() -> Vec<Scenario<H>> {
     .concat();
     if std::env::var_os("S3_ENDPOINT_URL").is_none() {
         all.extend(faults::scenarios());
+        all.extend(credentials::scenarios());
     }
     all
 }
