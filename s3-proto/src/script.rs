@@ -53,7 +53,7 @@ enum Wanted {
 enum Reply {
     /// The time has come.
     Time,
-    Http(Result<(Box<response::Parts>, Secret<Vec<u8>>), (Phase, TransportError)>),
+    Http(HttpReply),
     TooLong,
     File(Result<Option<Secret<Vec<u8>>>, String>),
     Filed(std::io::Result<FileReply>),
@@ -63,6 +63,8 @@ enum Reply {
     /// An answer to something else.
     Misfit,
 }
+
+type HttpReply = Result<(Box<response::Parts>, Secret<Vec<u8>>), (Phase, TransportError)>;
 
 impl Tasks {
     fn new(rng: Rng) -> Self {

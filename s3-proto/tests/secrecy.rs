@@ -335,7 +335,7 @@ fn keys_in_memory_are_not_shown_by_what_holds_them() {
     shown.check("configuration");
 }
 
-impl fmt::Debug for Shown {
+impl Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Shown")
     }

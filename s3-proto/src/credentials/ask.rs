@@ -69,7 +69,7 @@ pub(super) async fn send(
             Err(error) => (error, None),
         };
         let again = attempt < patience.attempts
-            && (patience.again_if_unreachable || !error.phase().is_some_and(|phase| phase <= Phase::Connect));
+            && (patience.again_if_unreachable || error.phase().is_none_or(|phase| phase > Phase::Connect));
         let Some(reason) = Reason::of(&error).filter(|_| again) else {
             return Err(error.with_attempts(attempt));
         };

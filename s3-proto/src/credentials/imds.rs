@@ -243,7 +243,7 @@ impl<'a> Imds<'a> {
         };
         let absent = match send(&self.context.tasks, &self.patience, request, plain_refusal).await {
             Ok(answer) => return self.keep(&answer, now).map(Ok),
-            Err(error) => self.absence(error)?,
+            Err(error) => self.absence(&error)?,
         };
         let until = self.context.tasks.now().mono.saturating_add(ABSENCE);
         lock(self.memory()).absent = Some((until, absent.clone()));
@@ -268,7 +268,7 @@ impl<'a> Imds<'a> {
     }
 
     /// Whether this failure means that there is no such service here, and how to say so.
-    fn absence(&self, error: Error) -> Result<String, Error> {
+    fn absence(&self, error: &Error) -> Result<String, Error> {
         let host = self.host();
         match (error.status(), error.phase()) {
             (Some(StatusCode::FORBIDDEN), _) => {
@@ -288,7 +288,7 @@ impl<'a> Imds<'a> {
             )),
             _ => Err(failed(
                 format!("getting a token from the instance metadata service at {host}"),
-                &error,
+                error,
                 &[],
             )),
         }

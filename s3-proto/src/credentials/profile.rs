@@ -152,7 +152,7 @@ impl<'a> Profile<'a> {
         if self.get("web_identity_token_file").is_some() {
             return Ok(None);
         }
-        let duration = match self.get("duration_seconds").map(|text| text.parse::<u64>()) {
+        let duration = match self.get("duration_seconds").map(str::parse::<u64>) {
             None => None,
             Some(Ok(seconds @ 900..=43_200)) => Some(Duration::from_secs(seconds)),
             Some(_) => {

@@ -222,13 +222,13 @@ struct Members {
 
 impl Members {
     fn credentials(&self) -> Result<Credentials, String> {
-        fn need<'a>(member: &'a Option<Zeroizing<String>>, name: &str) -> Result<&'a str, String> {
-            member.as_ref().map(|text| text.as_str()).ok_or_else(|| format!("there is no {name} in it"))
+        fn need<'a>(member: Option<&'a Zeroizing<String>>, name: &str) -> Result<&'a str, String> {
+            member.map(|text| text.as_str()).ok_or_else(|| format!("there is no {name} in it"))
         }
-        let id = need(&self.id, "AccessKeyId")?;
-        let secret = need(&self.secret, "SecretAccessKey")?;
-        let token = need(&self.token, "SessionToken")?;
-        let expiry = Timestamp::parse_rfc3339(need(&self.expiry, "Expiration")?)
+        let id = need(self.id.as_ref(), "AccessKeyId")?;
+        let secret = need(self.secret.as_ref(), "SecretAccessKey")?;
+        let token = need(self.token.as_ref(), "SessionToken")?;
+        let expiry = Timestamp::parse_rfc3339(need(self.expiry.as_ref(), "Expiration")?)
             .ok_or("its Expiration is not a time such as 2030-01-02T03:04:05Z")?;
         let credentials = key_pair("its credentials", id, secret, Some(token))
             .map_err(|e| e.message().to_owned())?
