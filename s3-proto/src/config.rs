@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::credentials::{CredentialsSource, DefaultChain, Environment};
+use crate::credentials::{self, CredentialsSource, DefaultChain, Environment};
 use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Provider, Region};
 use crate::machine::Timeouts;
 use crate::retry::RetryConfig;
@@ -110,6 +110,12 @@ impl Config {
     /// [`DefaultChain`]. They are looked for when they are needed.
     pub fn with_default_credentials(mut self, environment: Environment) -> Self {
         self.credentials = CredentialsSource::Default(DefaultChain::new(environment));
+        self
+    }
+
+    /// With credentials from this provider, asked when they are needed.
+    pub fn with_credentials_provider(mut self, provider: credentials::Provider) -> Self {
+        self.credentials = CredentialsSource::Custom(provider);
         self
     }
 

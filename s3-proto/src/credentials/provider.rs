@@ -42,7 +42,7 @@ impl Provider {
     /// A provider as a function of [`Tasks`], which every driver carries out: files, requests, programs.
     ///
     /// ```
-    /// use s3_proto::credentials::{CredentialsSource, Provider};
+    /// use s3_proto::credentials::Provider;
     /// use s3_proto::{Config, Credentials, Error, ErrorKind};
     ///
     /// let provider = Provider::new("my vault", |tasks| async move {
@@ -52,8 +52,7 @@ impl Provider {
     ///     let (id, secret) = text.trim().split_once(':').unwrap_or_default();
     ///     Credentials::new(id, secret)
     /// });
-    /// let mut config = Config::new("eu-central-1")?;
-    /// config.credentials = CredentialsSource::Custom(provider);
+    /// let config = Config::new("eu-central-1")?.with_credentials_provider(provider);
     /// # Ok::<(), Error>(())
     /// ```
     pub fn new<F>(name: impl Into<Arc<str>>, fetch: impl Fn(Tasks) -> F + Send + Sync + 'static) -> Self
@@ -63,7 +62,17 @@ impl Provider {
         Self { name: name.into(), fetch: Arc::new(move |tasks| Box::pin(fetch(tasks))) }
     }
 
-    /// A provider that needs a runtime of its own: the driver awaits its futures.
+    /// A provider that needs a runtime, or blocks: the driver waits for its futures on a thread that may block,
+    /// inside of its runtime if it has one.
+    ///
+    /// ```
+    /// use s3_proto::credentials::Provider;
+    /// use s3_proto::{Config, Credentials};
+    ///
+    /// let provider = Provider::from_future("my code", || async { Credentials::new("AKIDEXAMPLE", "secret") });
+    /// let config = Config::new("eu-central-1")?.with_credentials_provider(provider);
+    /// # Ok::<(), s3_proto::Error>(())
+    /// ```
     pub fn from_future<F>(name: impl Into<Arc<str>>, fetch: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Credentials, Error>> + Send + 'static,
