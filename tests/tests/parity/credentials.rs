@@ -263,9 +263,9 @@ fn a_web_identity_token_that_was_replaced_is_read_again<H: Harness>(t: &World<H>
     let home = home(&[("token", "jwt.one")]);
     let file = home.path().join("token");
     t.server().set_credentials([known("ONE")]);
-    let service = Stub::new(|asked| match asked.body.contains("WebIdentityToken=jwt.one") {
-        true => sts("ONE"),
-        false => sts("TWO"),
+    let service = Stub::new(|asked| {
+        let old = asked.body.contains("WebIdentityToken=jwt.one");
+        sts(if old { "ONE" } else { "TWO" })
     });
     let client = client(
         t,
