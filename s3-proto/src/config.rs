@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::credentials::{self, CredentialsSource, DefaultChain, Environment};
+use crate::credentials::{CredentialsProvider, CredentialsSource, DefaultChain, Environment};
 use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Provider, Region};
 use crate::machine::Timeouts;
 use crate::retry::RetryConfig;
@@ -114,7 +114,7 @@ impl Config {
     }
 
     /// With credentials from this provider, asked when they are needed.
-    pub fn with_credentials_provider(mut self, provider: credentials::Provider) -> Self {
+    pub fn with_credentials_provider(mut self, provider: CredentialsProvider) -> Self {
         self.credentials = CredentialsSource::Custom(provider);
         self
     }

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use crate::body::{BodyCheck, truncated};
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
-use crate::credentials::{Acquired, CredentialsSource, Generation, Lease, Provider, Ticket};
+use crate::credentials::{Acquired, CredentialsProvider, CredentialsSource, Generation, Lease, Ticket};
 use crate::endpoint::Region;
 use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink, Step, Task, TaskId};
 use crate::ops::{Draft, FromHeaders};
@@ -407,7 +407,7 @@ impl Exchange {
                     Ok(provider) => provider.run(rng),
                     Err(chain) => {
                         let chain = chain.clone().or_region(self.session.config().region.clone());
-                        Provider::default_chain(chain).run(rng)
+                        CredentialsProvider::default_chain(chain).run(rng)
                     }
                 };
                 let base = self.next_id + 1;

@@ -29,7 +29,7 @@ use crate::{Credentials, Error, ErrorKind, Phase, Secret, Timestamp, TransportEr
 /// The longest answer to a request that a script reads, in bytes.
 const MAX_ANSWER: usize = 256 << 10;
 
-/// What a script asks its driver for; see [`Provider::new`](crate::credentials::Provider::new).
+/// What a script asks its driver for; see [`CredentialsProvider::new`](crate::credentials::CredentialsProvider::new).
 ///
 /// One thing at a time: a script that asks for something while it waits for something else, or that awaits
 /// anything but these functions, fails with [`ErrorKind::ApiMisuse`]. What needs a runtime of its own goes

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{Method, Request};
 use proptest::prelude::*;
-use s3_proto::credentials::{DefaultChain, LoadConfig, Platform, Provider};
+use s3_proto::credentials::{CredentialsProvider, DefaultChain, LoadConfig, Platform};
 use s3_proto::{Credentials, Error, ErrorKind, Exit, Payload, Phase, Secret, TransportErrorKind};
 use support::cloud::*;
 use support::*;
@@ -17,7 +17,7 @@ use support::*;
 type Fetched = Run<(), Credentials>;
 
 fn fetch(world: &mut World, chain: &DefaultChain, script: impl FnMut(&Request<Payload>) -> Reply) -> Fetched {
-    world.drive(Provider::default_chain(chain.clone()).fetch(1), script)
+    world.drive(CredentialsProvider::default_chain(chain.clone()).fetch(1), script)
 }
 
 fn with_file(path: &str, text: &str) -> World {
@@ -734,7 +734,7 @@ mod custom {
 
     #[test]
     fn a_provider_may_use_all_tasks() {
-        let provider = Provider::new("vault", |tasks| async move {
+        let provider = CredentialsProvider::new("vault", |tasks| async move {
             let mut request = Request::new(Payload::Empty);
             *request.uri_mut() = "https://vault/keys".parse().unwrap();
             tasks.wait(Duration::from_secs(5)).await?;
@@ -747,9 +747,10 @@ mod custom {
 
     #[test]
     fn a_future_is_left_to_the_driver() {
-        let provider = Provider::from_future("runtime", || async { Credentials::new("FUTURE", "s") });
+        let provider =
+            CredentialsProvider::from_future("runtime", || async { Credentials::new("FUTURE", "s") });
         assert_eq!(id(&World::default().drive(provider.fetch(1), nobody)), "FUTURE");
-        let failing = Provider::from_future("runtime", || async {
+        let failing = CredentialsProvider::from_future("runtime", || async {
             Err::<Credentials, _>(Error::new(ErrorKind::CredentialsProvider, "sealed"))
         });
         let run = World::default().drive(failing.fetch(1), nobody);
@@ -758,7 +759,7 @@ mod custom {
 
     #[test]
     fn what_the_driver_does_not_know_of_is_an_error_and_no_hang() {
-        let provider = Provider::new("wrong", |_| async {
+        let provider = CredentialsProvider::new("wrong", |_| async {
             std::future::pending::<()>().await;
             Credentials::new("A", "s")
         });

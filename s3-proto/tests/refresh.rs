@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Request;
-use s3_proto::credentials::{CredentialsSource, Provider};
+use s3_proto::credentials::{CredentialsProvider, CredentialsSource};
 use s3_proto::ops::DeleteObject;
 use s3_proto::{
     Answer, Call, Config, Credentials, ErrorKind, Machine, Payload, Phase, Session, Step, Task, TaskId,
@@ -271,7 +271,7 @@ fn the_time_limit_of_a_call_holds_while_it_fetches() {
 fn a_custom_provider_is_cached_like_every_other() {
     let fetched = Arc::<AtomicUsize>::default();
     let count = Arc::clone(&fetched);
-    let provider = Provider::from_future("mine", move || {
+    let provider = CredentialsProvider::from_future("mine", move || {
         let count = Arc::clone(&count);
         async move {
             let n = count.fetch_add(1, Ordering::SeqCst);

@@ -73,7 +73,8 @@ impl Context {
         let dual = flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")? == Some(true);
         // The ordinary hosts in GovCloud are FIPS hosts already.
         let fips = if fips && !region.as_str().starts_with("us-gov-") { "-fips" } else { "" };
-        let suffix = if dual { region.partition().dual_stack_dns_suffix() } else { region.partition().dns_suffix() };
+        let suffix =
+            if dual { region.partition().dual_stack_dns_suffix() } else { region.partition().dns_suffix() };
         Ok(format!("https://{}{fips}.{region}.{suffix}", service.host))
     }
 

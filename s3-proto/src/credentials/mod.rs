@@ -30,7 +30,7 @@ pub use load::LoadConfig;
 pub use locations::{FileLocations, Platform, file_locations};
 pub use profile::{ProfileBase, ProfileChain, profile_chain};
 pub use profile_files::{FileRead, ProfileFile, ProfileSet, Section};
-pub use provider::{CredentialsSource, FetchCredentials, Provider};
+pub use provider::{CredentialsProvider, CredentialsSource, FetchCredentials};
 pub use settings::{
     addressing_style_from, endpoint_options_from, endpoint_url_from, region_from, request_checksums_from,
     response_checksums_from,

@@ -22,7 +22,7 @@ pub enum CredentialsSource {
     /// The environment, the profile files, and whatever else the AWS SDKs look at; asked when they are needed.
     Default(DefaultChain),
     /// A provider that the program chooses, or that is its own.
-    Custom(Provider),
+    Custom(CredentialsProvider),
     /// None: requests are not signed.
     Anonymous,
 }
@@ -33,19 +33,19 @@ type Fetch = dyn Fn(Tasks) -> Pin<Box<dyn Future<Output = Result<Credentials, Er
 ///
 /// What it gives is cached by the client, shared by all its calls, and fetched once for all that wait.
 #[derive(Clone)]
-pub struct Provider {
+pub struct CredentialsProvider {
     name: Arc<str>,
     fetch: Arc<Fetch>,
 }
 
-impl Provider {
+impl CredentialsProvider {
     /// A provider as a function of [`Tasks`], which every driver carries out: files, requests, programs.
     ///
     /// ```
-    /// use s3_proto::credentials::Provider;
+    /// use s3_proto::credentials::CredentialsProvider;
     /// use s3_proto::{Config, Credentials, Error, ErrorKind};
     ///
-    /// let provider = Provider::new("my vault", |tasks| async move {
+    /// let provider = CredentialsProvider::new("my vault", |tasks| async move {
     ///     let file = tasks.read_file("/run/secrets/s3".into()).await?;
     ///     let file = file.ok_or_else(|| Error::new(ErrorKind::CredentialsProvider, "the vault is not mounted"))?;
     ///     let text = String::from_utf8_lossy(file.expose());
@@ -66,10 +66,10 @@ impl Provider {
     /// inside of its runtime if it has one.
     ///
     /// ```
-    /// use s3_proto::credentials::Provider;
+    /// use s3_proto::credentials::CredentialsProvider;
     /// use s3_proto::{Config, Credentials};
     ///
-    /// let provider = Provider::from_future("my code", || async { Credentials::new("AKIDEXAMPLE", "secret") });
+    /// let provider = CredentialsProvider::from_future("my code", || async { Credentials::new("AKIDEXAMPLE", "secret") });
     /// let config = Config::new("eu-central-1")?.with_credentials_provider(provider);
     /// # Ok::<(), s3_proto::Error>(())
     /// ```
@@ -124,13 +124,13 @@ impl Provider {
     }
 }
 
-impl fmt::Debug for Provider {
+impl fmt::Debug for CredentialsProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Provider({})", self.name)
+        write!(f, "CredentialsProvider({})", self.name)
     }
 }
 
-/// Gets credentials from a [`Provider`] once.
+/// Gets credentials from a [`CredentialsProvider`] once.
 #[derive(Debug)]
 pub struct FetchCredentials(Script<Credentials>);
 
@@ -161,8 +161,8 @@ enum Part {
 }
 
 impl Part {
-    fn of(self, chain: DefaultChain) -> Provider {
-        Provider::new(self.name(), move |tasks| self.credentials(tasks, chain.clone()))
+    fn of(self, chain: DefaultChain) -> CredentialsProvider {
+        CredentialsProvider::new(self.name(), move |tasks| self.credentials(tasks, chain.clone()))
     }
 
     fn name(self) -> &'static str {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
-use s3_proto::credentials::{CredentialsSource, DefaultChain, Environment, Provider};
+use s3_proto::credentials::{CredentialsProvider, CredentialsSource, DefaultChain, Environment};
 use s3_proto::sign::{self, PayloadHash, SigningOptions, SigningParams};
 use s3_proto::{Credentials, Error, ErrorKind, Timestamp};
 use s3_test_server::Credentials as Known;
@@ -354,9 +354,9 @@ fn a_program_prints_credentials<H: Harness>(t: &World<H>) -> Outcome {
 
 fn the_programs_own_code_gives_credentials<H: Harness>(t: &World<H>) -> Outcome {
     t.server().set_credentials([Known::new("MINE", "own")]);
-    let provider = Provider::from_future("mine", || async { Credentials::new("MINE", "own") });
+    let provider = CredentialsProvider::from_future("mine", || async { Credentials::new("MINE", "own") });
     works(t, &t.client_with(|config, _| config.credentials = CredentialsSource::Custom(provider)))?;
-    let failing = Provider::from_future("mine", || async {
+    let failing = CredentialsProvider::from_future("mine", || async {
         Err::<Credentials, _>(Error::new(ErrorKind::CredentialsProvider, "the vault is sealed"))
     });
     let client = t.client_with(|config, _| config.credentials = CredentialsSource::Custom(failing));

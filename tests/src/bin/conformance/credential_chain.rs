@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use s3_io::Files;
-use s3_proto::credentials::{DefaultChain, Environment, FetchCredentials, ImdsMode, Provider};
+use s3_proto::credentials::{CredentialsProvider, DefaultChain, Environment, FetchCredentials, ImdsMode};
 use s3_proto::{
     Answer, BodyPlan, Credentials, Error, HttpTask, Instant, Machine, Now, Phase, Secret, Step, Task, TaskId,
     Timestamp, TransportError, TransportErrorKind,
@@ -31,7 +31,7 @@ fn chain(case: &Value) -> Outcome {
     }
     let chain = DefaultChain::new(environment(&case["env"]));
     let mut world = World::new(case);
-    let result = world.run(&Provider::default_chain(chain))?;
+    let result = world.run(&CredentialsProvider::default_chain(chain))?;
     let Some(expected) = case.get("ok") else {
         return match result {
             // The published wording is another client's own.
@@ -59,7 +59,7 @@ fn chain(case: &Value) -> Outcome {
 /// `container_uri[]`: the environment, and where the container's service is.
 fn container_uri(case: &Value) -> Outcome {
     let chain = DefaultChain::new(environment(&case["env"]));
-    first_uri(case, &Provider::container(chain), &mut World::new(case))
+    first_uri(case, &CredentialsProvider::container(chain), &mut World::new(case))
 }
 
 /// `imds_endpoint[]`: environment, files and the program's own settings, and where the first request goes.
@@ -75,10 +75,10 @@ fn imds_endpoint(case: &Value) -> Outcome {
             other => return Err(skip(format!("mode_override = {other}: cannot be written in Rust"))),
         });
     }
-    first_uri(case, &Provider::imds(chain), &mut World::new(case))
+    first_uri(case, &CredentialsProvider::imds(chain), &mut World::new(case))
 }
 
-fn first_uri(case: &Value, provider: &Provider, world: &mut World<'_>) -> Outcome {
+fn first_uri(case: &Value, provider: &CredentialsProvider, world: &mut World<'_>) -> Outcome {
     let result = world.run(provider)?;
     match (case["ok"].as_str(), world.sent.first()) {
         (Some(expected), Some(sent)) => same("URI", expected, sent.uri.to_string().as_str()),
@@ -105,7 +105,7 @@ fn container_environment(case: &Value) -> Outcome {
     if let Some(content) = case["auth_token_file_content"].as_str() {
         world.files.push((TOKEN_FILE, content));
     }
-    let result = world.run(&Provider::container(DefaultChain::new(variables.collect())))?;
+    let result = world.run(&CredentialsProvider::container(DefaultChain::new(variables.collect())))?;
     match (case["expected_uri"].as_str(), world.sent.first()) {
         (Some(expected), Some(sent)) => {
             same("URI", expected, &with_port(&sent.uri))?;
@@ -123,7 +123,7 @@ fn container_rules(case: &Value) -> Outcome {
     let uri = text(case, "uri")?;
     let environment = Environment::from_iter([("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri)]);
     let mut world = World::new(case);
-    let _ = world.run(&Provider::container(DefaultChain::new(environment)))?;
+    let _ = world.run(&CredentialsProvider::container(DefaultChain::new(environment)))?;
     same("allowed", &case["allowed"].as_bool(), &Some(!world.sent.is_empty()))
 }
 
@@ -168,7 +168,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn run(&mut self, provider: &Provider) -> Result<Result<Credentials, Error>, Verdict> {
+    fn run(&mut self, provider: &CredentialsProvider) -> Result<Result<Credentials, Error>, Verdict> {
         let mut machine = provider.fetch(7);
         for _ in 0..1_000 {
             match machine.poll(self.now) {
