@@ -2,12 +2,15 @@
 
 use std::io::{self, Read};
 use std::net::{IpAddr, ToSocketAddrs as _};
+use std::pin::pin;
 use std::process::{Command, Stdio};
-use std::thread;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use s3_proto::files::FileReply;
-use s3_proto::{Answer, Exit, Secret, Task};
+use s3_proto::{Answer, Credentials, Error, Exit, Secret, Task};
 
 use crate::Files;
 use crate::files::read_small;
@@ -23,6 +26,8 @@ pub enum Effect {
     Resolved(Result<Vec<IpAddr>, String>),
     /// [`Task::Run`]
     Exited(Result<Exit, String>),
+    /// [`Task::Provide`]
+    Provided(Result<Credentials, Error>),
 }
 
 impl Effect {
@@ -33,6 +38,7 @@ impl Effect {
             Self::Filed(reply) => Answer::Filed(reply),
             Self::Resolved(addresses) => Answer::Resolved(addresses),
             Self::Exited(exit) => Answer::Exited(exit),
+            Self::Provided(result) => Answer::Provided(result),
         }
     }
 }
@@ -47,8 +53,27 @@ pub fn perform(files: &Files, task: Task) -> Result<Effect, Task> {
         Task::File(task) => Effect::Filed(files.perform(task)),
         Task::Resolve(host) => Effect::Resolved(resolve(&host)),
         Task::Run { argv, limit } => Effect::Exited(run(argv.expose(), limit)),
+        Task::Provide(provide) => Effect::Provided(block_on(provide)),
         other => return Err(other),
     })
+}
+
+/// Waits for a future. One that belongs to a runtime goes on if that runs on other threads meanwhile.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        thread::park();
+    }
 }
 
 fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
@@ -129,6 +154,22 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn a_future_is_waited_for_until_somebody_wakes_it() {
+        let (sender, receiver) = std::sync::mpsc::channel::<Waker>();
+        let waking = thread::spawn(move || receiver.recv().unwrap().wake());
+        let mut asked = false;
+        let output = block_on(std::future::poll_fn(|context| {
+            if std::mem::replace(&mut asked, true) {
+                return Poll::Ready(7);
+            }
+            sender.send(context.waker().clone()).unwrap();
+            Poll::Pending
+        }));
+        waking.join().unwrap();
+        assert_eq!(output, 7);
+    }
 
     #[test]
     fn a_program_says_how_it_ended_and_what_it_printed() {

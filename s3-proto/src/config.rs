@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::credentials::{CredentialsSource, Environment};
+use crate::credentials::{CredentialsProvider, CredentialsSource, DefaultChain, Environment};
 use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Provider, Region};
 use crate::machine::Timeouts;
 use crate::retry::RetryConfig;
@@ -106,9 +106,16 @@ impl Config {
         self
     }
 
-    /// With credentials from the environment or the profile files, read when they are needed.
+    /// With credentials from where the AWS SDKs look for them, beginning with this environment; see
+    /// [`DefaultChain`]. They are looked for when they are needed.
     pub fn with_default_credentials(mut self, environment: Environment) -> Self {
-        self.credentials = CredentialsSource::Default(environment);
+        self.credentials = CredentialsSource::Default(DefaultChain::new(environment));
+        self
+    }
+
+    /// With credentials from this provider, asked when they are needed.
+    pub fn with_credentials_provider(mut self, provider: CredentialsProvider) -> Self {
+        self.credentials = CredentialsSource::Custom(provider);
         self
     }
 

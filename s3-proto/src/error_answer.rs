@@ -74,34 +74,43 @@ fn parse(body: &[u8]) -> Document {
     let mut document = Document::default();
     let mut reader = Reader::new(body);
     if reader.root().is_ok_and(|root| matches!(root, "Error" | "ErrorResponse")) {
-        while let Ok(Some(name)) = reader.child() {
-            let field = match name {
-                "Code" => &mut document.code,
-                "Message" => &mut document.message,
-                "RequestId" | "RequestID" => &mut document.request_id,
-                "HostId" => &mut document.host_id,
-                "Region" => &mut document.region,
-                "Endpoint" => &mut document.endpoint,
-                _ => {
-                    if reader.skip().is_err() {
-                        break;
-                    }
-                    continue;
-                }
-            };
-            match reader.text() {
-                Ok(text) => *field = Some(clean(text.trim())),
-                Err(_) => break,
-            }
-        }
+        members(&mut reader, &mut document);
     }
     document.code = document.code.filter(|code| !code.is_empty());
     document
 }
 
+fn members(reader: &mut Reader<'_>, document: &mut Document) {
+    while let Ok(Some(name)) = reader.child() {
+        let field = match name {
+            // Other services have an <Error> inside of their <ErrorResponse>.
+            "Error" => {
+                members(reader, document);
+                continue;
+            }
+            "Code" => &mut document.code,
+            "Message" => &mut document.message,
+            "RequestId" | "RequestID" => &mut document.request_id,
+            "HostId" => &mut document.host_id,
+            "Region" => &mut document.region,
+            "Endpoint" => &mut document.endpoint,
+            _ => {
+                if reader.skip().is_err() {
+                    break;
+                }
+                continue;
+            }
+        };
+        match reader.text() {
+            Ok(text) => *field = Some(clean(text.trim())),
+            Err(_) => break,
+        }
+    }
+}
+
 /// What the service says ends up in logs and on terminals: on one line, without control characters, and not at
 /// any length.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut out: String = text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(MAX_TEXT).is_some() {
         out.push_str("...");
@@ -197,6 +206,14 @@ mod tests {
         assert_eq!(error(301, &[], body).region(), Some("eu-west-1"));
         let found = error(200, &[("location", "https://bkt.s3.us-west-2.amazonaws.com/k")], "<Error/>");
         assert_eq!(found.region(), None);
+    }
+
+    #[test]
+    fn the_error_of_another_service_lies_one_level_deeper() {
+        let body = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error>\
+                    <RequestId>R3</RequestId></ErrorResponse>";
+        let e = error(403, &[], body);
+        assert_eq!((e.code(), e.message(), e.request_id()), (Some("AccessDenied"), "no", Some("R3")));
     }
 
     #[test]

@@ -14,13 +14,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use crate::body::{BodyCheck, truncated};
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
-use crate::credentials::{CredentialsSource, FetchCredentials, Generation, Need, Ticket, need};
+use crate::credentials::{Acquired, CredentialsProvider, CredentialsSource, Generation, Lease, Ticket};
 use crate::endpoint::Region;
-use crate::machine::{Answer, BodyPlan, Instant, Now, Payload, Sink, Task, TaskId};
+use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink, Step, Task, TaskId};
 use crate::ops::{Draft, FromHeaders};
 use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
 use crate::redirect::Redirects;
 use crate::retry::{Reason, Rng, backoff};
+use crate::script::Script;
 use crate::session::Session;
 use crate::sign::{Presigned, Receipt};
 use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
@@ -113,7 +114,7 @@ pub(crate) struct Exchange {
 enum State {
     /// To be signed and sent as soon as there are credentials.
     Ready,
-    Fetching(FetchCredentials, Option<TaskId>),
+    Fetching(Box<Fetching>),
     Waiting(Ticket, Option<TaskId>),
     /// Sent; the head has not come.
     Sent(Attempt),
@@ -128,6 +129,14 @@ enum State {
     Failed(Error),
     Finished(Outcome),
     Over,
+}
+
+/// Credentials being fetched, for this call and for all that wait for them.
+struct Fetching {
+    script: Script<Credentials>,
+    lease: Lease,
+    /// What its ids are counted from.
+    base: u32,
 }
 
 impl State {
@@ -263,19 +272,11 @@ impl Exchange {
                         return event;
                     }
                 }
-                State::Fetching(mut fetch, None) => match fetch.next() {
-                    Some(task) => {
-                        let id = self.new_id();
-                        self.state = State::Fetching(fetch, Some(id));
-                        return Event::Start(id, task);
+                State::Fetching(fetching) => {
+                    if let Some(event) = self.fetch(now, fetching) {
+                        return event;
                     }
-                    None => {
-                        self.state = match fetch.settle() {
-                            Ok(()) => State::Ready,
-                            Err(error) => State::Failed(error.with_phase(Phase::Credentials)),
-                        }
-                    }
-                },
+                }
                 State::Waiting(ticket, None) => {
                     let id = self.new_id();
                     let task = Task::AwaitCredentials(ticket.share());
@@ -344,7 +345,8 @@ impl Exchange {
 
     fn running(&self) -> Option<TaskId> {
         match &self.state {
-            State::Fetching(_, id) | State::Waiting(_, id) => *id,
+            State::Fetching(fetching) => fetching.script.running().map(|id| id.offset(fetching.base)),
+            State::Waiting(_, id) => *id,
             State::Sent(a) | State::Collecting(a, ..) | State::Head(a, _) | State::Streaming(a) => Some(a.id),
             _ => None,
         }
@@ -398,23 +400,61 @@ impl Exchange {
     /// Those to sign with now; `None` moves the state on to getting them.
     #[allow(clippy::type_complexity)]
     fn current_credentials(&mut self, now: Now) -> Option<(Option<Arc<Credentials>>, Option<Generation>)> {
-        match &self.session.config().credentials {
-            CredentialsSource::Static(credentials) => Some((Some(Arc::new(credentials.clone())), None)),
-            CredentialsSource::Anonymous => Some((None, None)),
-            CredentialsSource::Default(environment) => {
-                match need(self.session.credentials(), environment, now.wall, self.rejected) {
-                    Need::Ready(credentials, generation) => Some((Some(credentials), Some(generation))),
-                    Need::Fetch(fetch) => {
-                        self.state = State::Fetching(fetch, None);
-                        None
-                    }
-                    Need::Wait(ticket) => {
-                        self.state = State::Waiting(ticket, None);
-                        None
-                    }
-                }
+        let provider = match &self.session.config().credentials {
+            CredentialsSource::Static(credentials) => {
+                return Some((Some(Arc::new(credentials.clone())), None));
             }
+            CredentialsSource::Anonymous => return Some((None, None)),
+            CredentialsSource::Custom(provider) => Ok(provider),
+            CredentialsSource::Default(chain) => Err(chain),
+        };
+        match self.session.credentials().acquire(self.service_now(now), self.rejected) {
+            Acquired::Ready(credentials, generation) => return Some((Some(credentials), Some(generation))),
+            Acquired::Fetch(lease) => {
+                let rng = self.rng.split();
+                let script = match provider {
+                    Ok(provider) => provider.run(rng),
+                    Err(chain) => {
+                        let chain = chain.clone().or_region(self.session.config().region.clone());
+                        CredentialsProvider::default_chain(chain).run(rng)
+                    }
+                };
+                let base = self.next_id + 1;
+                self.state = State::Fetching(Box::new(Fetching { script, lease, base }));
+            }
+            Acquired::Wait(ticket) => self.state = State::Waiting(ticket, None),
         }
+        None
+    }
+
+    /// Goes on with fetching credentials.
+    fn fetch(&mut self, now: Now, mut fetching: Box<Fetching>) -> Option<Event> {
+        let event = match fetching.script.poll(self.service_now(now)) {
+            Step::Start(id, task) => {
+                let id = id.offset(fetching.base);
+                self.next_id = self.next_id.max(id.number());
+                Event::Start(id, task)
+            }
+            Step::Cancel(id) => Event::Cancel(id.offset(fetching.base)),
+            Step::Wait(until) => Event::Wait(earliest(until, self.deadline)),
+            Step::Item(()) => Event::Wait(self.deadline),
+            Step::Done(result) => {
+                let Fetching { lease, .. } = *fetching;
+                let jitter = self.rng.fraction();
+                self.state = match lease.finish(result, self.service_now(now), jitter) {
+                    Ok(()) => State::Ready,
+                    Err(error) => State::Failed(error.with_phase(Phase::Credentials)),
+                };
+                return None;
+            }
+        };
+        self.state = State::Fetching(fetching);
+        Some(event)
+    }
+
+    /// Both clocks, the wall's as the service has it: credentials expire by that.
+    fn service_now(&self, now: Now) -> Now {
+        Now { wall: self.session.service_time(now), ..now }
     }
 
     pub(crate) fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
@@ -430,9 +470,14 @@ impl Exchange {
             answer => answer,
         };
         match (std::mem::replace(&mut self.state, State::Over), answer) {
-            (State::Fetching(mut fetch, _), Answer::File(content)) => {
-                fetch.take(content);
-                self.state = State::Fetching(fetch, None);
+            (State::Fetching(mut fetching), answer) => {
+                let now = self.service_now(now);
+                let plan = match id.since(fetching.base) {
+                    Some(id) => fetching.script.answer(now, id, answer),
+                    None => BodyPlan::Discard,
+                };
+                self.state = State::Fetching(fetching);
+                return plan;
             }
             (State::Waiting(ticket, _), Answer::Ready) => {
                 self.state = match ticket.failure() {

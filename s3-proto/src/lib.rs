@@ -83,6 +83,7 @@ mod prepare;
 pub mod redact;
 mod redirect;
 mod retry;
+mod script;
 mod secret;
 mod session;
 mod shortcuts;
@@ -99,11 +100,12 @@ pub use credentials::{Credentials, LoadConfig};
 pub use error::{Error, ErrorKind, Phase, SourceError, TransportError, TransportErrorKind};
 pub use etag::ETag;
 pub use machine::{
-    Answer, BodyPlan, Exit, HttpTask, Instant, Machine, Now, Payload, Sink, SourceId, Step, Task, TaskId,
-    Timeouts,
+    Answer, BodyPlan, Exit, HttpTask, Instant, Machine, Now, Payload, Provide, Sink, SourceId, Step, Task,
+    TaskId, Timeouts,
 };
 pub use pages::Pages;
 pub use retry::RetryConfig;
+pub use script::Tasks;
 pub use secret::Secret;
 pub use session::Session;
 pub use timestamp::Timestamp;

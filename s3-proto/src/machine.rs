@@ -5,8 +5,11 @@
 //! the same machine runs on tokio, on threads, in an event loop, and in a simulation.
 
 use std::fmt;
+use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +20,7 @@ use crate::error::{Phase, SourceError, TransportError};
 use crate::files::{FileId, FileReply, FileTask};
 use crate::secret::Secret;
 use crate::sign::BodyEncoder;
-use crate::{Error, Timestamp};
+use crate::{Credentials, Error, Timestamp};
 
 /// A point on a clock that only goes forward, counted from an origin that the driver picks.
 ///
@@ -169,6 +172,32 @@ pub enum Task {
         /// It is killed after this long.
         limit: Duration,
     },
+    /// Wait for the program's own code that provides credentials. Answer: [`Answer::Provided`].
+    Provide(Provide),
+}
+
+/// The program's own code that provides credentials: a future that an async driver awaits beside its other
+/// tasks, and that a blocking one polls on a thread.
+pub struct Provide(Pin<Box<dyn Future<Output = Result<Credentials, Error>> + Send>>);
+
+impl Provide {
+    pub(crate) fn new(future: impl Future<Output = Result<Credentials, Error>> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+}
+
+impl Future for Provide {
+    type Output = Result<Credentials, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Provide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Provide")
+    }
 }
 
 /// A request that is signed for this one attempt.
@@ -314,6 +343,8 @@ pub enum Answer<'a> {
     Resolved(Result<Vec<IpAddr>, String>),
     /// How a program ended, or why it could not be run or did not end in time.
     Exited(Result<Exit, String>),
+    /// What the program's own code came to.
+    Provided(Result<Credentials, Error>),
 }
 
 /// How a program ended.

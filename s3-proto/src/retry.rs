@@ -114,6 +114,11 @@ impl Rng {
         Self(seed)
     }
 
+    /// Another generator, that draws other numbers.
+    pub(crate) fn split(&mut self) -> Self {
+        Self(self.next_u64())
+    }
+
     pub(crate) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

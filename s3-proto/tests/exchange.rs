@@ -373,6 +373,7 @@ fn with_files(contents: &[&str]) -> (World, Session) {
         ("AWS_SHARED_CREDENTIALS_FILE", "/s"),
         ("HOME", "/h"),
         ("USERPROFILE", "/h"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
     ];
     let config =
         Config::new("us-east-1").unwrap().with_default_credentials(Environment::from_iter(variables));

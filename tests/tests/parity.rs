@@ -19,6 +19,8 @@
 
 #[path = "parity/buckets.rs"]
 mod buckets;
+#[path = "parity/credentials.rs"]
+mod credentials;
 #[path = "parity/downloads.rs"]
 mod downloads;
 #[path = "parity/drivers.rs"]
@@ -76,6 +78,7 @@ fn scenarios<H: Harness>() -> Vec<Scenario<H>> {
     .concat();
     if std::env::var_os("S3_ENDPOINT_URL").is_none() {
         all.extend(faults::scenarios());
+        all.extend(credentials::scenarios());
     }
     all
 }

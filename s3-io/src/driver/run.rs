@@ -219,6 +219,10 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                     Outcome::Effect(Effect::Resolved(addresses))
                 });
             }
+            // It may belong to the runtime, and is dropped with the task.
+            Task::Provide(provide) => {
+                self.work(id, async move { Outcome::Effect(Effect::Provided(provide.await)) });
+            }
             other => {
                 let files = self.files.clone();
                 let effect = R::blocking(move || effects::perform(&files, other));

@@ -1,9 +1,11 @@
-//! Credentials that all calls of a client share: fetched once for all that wait.
+//! Credentials that all calls of a client share: fetched once for all that wait, and anew before they expire.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::Credentials;
+use crate::machine::{Instant, Now};
 use crate::session::lock;
 use crate::{Error, Timestamp};
 
@@ -22,14 +24,51 @@ pub(crate) enum Acquired {
     Wait(Ticket),
 }
 
+/// Credentials are fetched anew so long before they expire, less a random part of [`JITTER`]: services have
+/// new ones ready by then.
+const REFRESH_BEFORE: Duration = Duration::from_secs(300);
+
+/// Spreads clients that were started together.
+const JITTER: Duration = Duration::from_secs(60);
+
+/// How long is waited after a fetch in the last minutes before the next one, whatever came of it: whoever has
+/// no better credentials yet, or is in trouble, is not asked by every call.
+const PAUSE: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Default)]
 pub(crate) struct Cache(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    current: Option<Arc<Credentials>>,
+    current: Option<Current>,
     generation: u64,
     fetching: Option<Arc<Mutex<Fetch>>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    credentials: Arc<Credentials>,
+    refresh_at: Option<Timestamp>,
+    /// No refresh before this. Credentials that were expired when they came are used until then: if the local
+    /// clock is wrong, the service takes them, and if it does not, its error says more than ours could.
+    rest_until: Instant,
+}
+
+impl Current {
+    fn is_valid(&self, now: Now) -> bool {
+        self.credentials.expires_at().is_none_or(|at| at > now.wall) || now.mono < self.rest_until
+    }
+
+    fn wants_refresh(&self, now: Now) -> bool {
+        self.refresh_at.is_some_and(|at| at <= now.wall) && self.rest_until <= now.mono
+    }
+
+    /// Until when not to try again: a while, but never so long that there is no try left.
+    fn rest(&mut self, now: Now) {
+        let left = self.credentials.expires_at().map_or(PAUSE, |at| at.since(now.wall));
+        let pause = if left.is_zero() { PAUSE } else { PAUSE.min(left / 2).max(Duration::from_secs(1)) };
+        self.rest_until = now.mono.saturating_add(pause);
+    }
 }
 
 #[derive(Default)]
@@ -47,22 +86,27 @@ enum Outcome {
 }
 
 impl Cache {
-    /// Credentials that are valid at `wall` and are not the refused ones.
-    pub(crate) fn acquire(&self, wall: Timestamp, rejected: Option<Generation>) -> Acquired {
+    /// Credentials that are valid now and are not the refused ones. In the minutes before they expire one
+    /// caller is told to fetch, while the others go on with what there is.
+    pub(crate) fn acquire(&self, now: Now, rejected: Option<Generation>) -> Acquired {
         let mut inner = lock(&self.0);
         let generation = Generation(inner.generation);
-        if let Some(current) = &inner.current
-            && rejected.is_none_or(|rejected| rejected < generation)
-            && current.expires_at().is_none_or(|at| at > wall)
+        let usable = inner
+            .current
+            .as_ref()
+            .filter(|current| rejected.is_none_or(|rejected| rejected < generation) && current.is_valid(now));
+        if let Some(current) = usable
+            && (inner.fetching.is_some() || !current.wants_refresh(now))
         {
-            return Acquired::Ready(Arc::clone(current), generation);
+            return Acquired::Ready(Arc::clone(&current.credentials), generation);
         }
+        let spare = usable.is_some();
         if let Some(fetch) = &inner.fetching {
             return Acquired::Wait(Ticket(Arc::clone(fetch)));
         }
         let fetch = Arc::<Mutex<Fetch>>::default();
         inner.fetching = Some(Arc::clone(&fetch));
-        Acquired::Fetch(Lease { cache: Arc::clone(&self.0), fetch, outcome: Outcome::Abandoned })
+        Acquired::Fetch(Lease { cache: Arc::clone(&self.0), fetch, outcome: Outcome::Abandoned, spare })
     }
 }
 
@@ -71,20 +115,52 @@ pub(crate) struct Lease {
     cache: Arc<Mutex<Inner>>,
     fetch: Arc<Mutex<Fetch>>,
     outcome: Outcome,
+    /// There are credentials to go on with if this fails.
+    spare: bool,
 }
 
 impl Lease {
-    /// Ends the fetch for all that wait.
-    pub(crate) fn finish(mut self, result: &Result<Credentials, Error>) {
-        self.outcome = match result {
+    /// Ends the fetch for all that wait. `jitter` is between 0 and 1.
+    ///
+    /// # Errors
+    /// That of the fetch, unless the old credentials can be used on.
+    pub(crate) fn finish(
+        mut self,
+        result: Result<Credentials, Error>,
+        now: Now,
+        jitter: f64,
+    ) -> Result<(), Error> {
+        match result {
             Ok(credentials) => {
+                let expires_at = credentials.expires_at();
+                if let Some(at) = expires_at.filter(|at| *at <= now.wall) {
+                    tracing::warn!(expired = %at, now = %now.wall, "the credentials had expired when they came");
+                }
+                let early = REFRESH_BEFORE.saturating_sub(JITTER.mul_f64(jitter.clamp(0.0, 1.0)));
+                let refresh_at = expires_at.map(|at| at.saturating_sub(early));
+                let credentials = Arc::new(credentials);
+                let mut current = Current { credentials, refresh_at, rest_until: now.mono };
+                if expires_at.is_some() {
+                    current.rest(now);
+                }
                 let mut inner = lock(&self.cache);
-                inner.current = Some(Arc::new(credentials.clone()));
+                inner.current = Some(current);
                 inner.generation += 1;
-                Outcome::Fetched
+                self.outcome = Outcome::Fetched;
+                Ok(())
             }
-            Err(error) => Outcome::Failed(error.clone()),
-        };
+            Err(error) => {
+                self.outcome = Outcome::Failed(error.clone());
+                if !self.spare {
+                    return Err(error);
+                }
+                if let Some(current) = &mut lock(&self.cache).current {
+                    current.rest(now);
+                }
+                tracing::warn!(reason = %error, "the credentials could not be refreshed; the old ones are used on");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -151,70 +227,131 @@ mod tests {
     use crate::ErrorKind;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    fn at(seconds: u64) -> Now {
+        let since = Duration::from_secs(seconds);
+        Now { mono: Instant::from_origin(since), wall: Timestamp::UNIX_EPOCH.saturating_add(since) }
+    }
 
     fn keys(id: &str) -> Credentials {
         Credentials::new(id, "secret").unwrap()
     }
 
-    fn lease(cache: &Cache) -> Lease {
-        match cache.acquire(NOW, None) {
+    fn until(id: &str, seconds: u64) -> Credentials {
+        keys(id).with_expiry(at(seconds).wall)
+    }
+
+    fn lease(cache: &Cache, now: Now) -> Lease {
+        match cache.acquire(now, None) {
             Acquired::Fetch(lease) => lease,
             other => panic!("{other:?}"),
         }
     }
 
+    fn id(cache: &Cache, now: Now) -> String {
+        match cache.acquire(now, None) {
+            Acquired::Ready(credentials, _) => credentials.access_key_id().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn outage() -> Result<Credentials, Error> {
+        Err(Error::new(ErrorKind::CredentialsProvider, "outage"))
+    }
+
     #[test]
     fn one_fetch_serves_all_that_wait() {
         let cache = Cache::default();
-        let fetching = lease(&cache);
+        let fetching = lease(&cache, at(0));
         let woken = Arc::new(AtomicUsize::new(0));
         for _ in 0..3 {
-            let Acquired::Wait(ticket) = cache.acquire(NOW, None) else { panic!("a second fetch") };
+            let Acquired::Wait(ticket) = cache.acquire(at(0), None) else { panic!("a second fetch") };
             let woken = Arc::clone(&woken);
             ticket.on_ready(move || {
                 woken.fetch_add(1, Ordering::Relaxed);
             });
         }
-        fetching.finish(&Ok(keys("A")));
+        fetching.finish(Ok(keys("A")), at(0), 0.0).unwrap();
         assert_eq!(woken.load(Ordering::Relaxed), 3);
-        assert!(matches!(cache.acquire(NOW, None), Acquired::Ready(c, _) if c.access_key_id() == "A"));
+        assert_eq!(id(&cache, at(0)), "A");
     }
 
     #[test]
     fn those_that_waited_share_the_failure() {
         let cache = Cache::default();
-        let fetching = lease(&cache);
-        let Acquired::Wait(ticket) = cache.acquire(NOW, None) else { panic!("a second fetch") };
-        fetching.finish(&Err(Error::new(ErrorKind::NoCredentials, "none")));
-        assert_eq!(ticket.failure().unwrap().kind(), ErrorKind::NoCredentials);
+        let fetching = lease(&cache, at(0));
+        let Acquired::Wait(ticket) = cache.acquire(at(0), None) else { panic!("a second fetch") };
+        assert!(fetching.finish(outage(), at(0), 0.0).is_err());
+        assert_eq!(ticket.failure().unwrap().message(), "outage");
     }
 
     #[test]
     fn an_abandoned_fetch_is_taken_over() {
         let cache = Cache::default();
-        let fetching = lease(&cache);
-        let Acquired::Wait(ticket) = cache.acquire(NOW, None) else { panic!("a second fetch") };
+        let fetching = lease(&cache, at(0));
+        let Acquired::Wait(ticket) = cache.acquire(at(0), None) else { panic!("a second fetch") };
         drop(fetching);
         assert!(ticket.failure().is_none());
-        lease(&cache).finish(&Ok(keys("B")));
+        lease(&cache, at(0)).finish(Ok(keys("B")), at(0), 0.0).unwrap();
     }
 
     #[test]
     fn refused_credentials_are_fetched_anew_once() {
         let cache = Cache::default();
-        lease(&cache).finish(&Ok(keys("A")));
-        let Acquired::Ready(_, first) = cache.acquire(NOW, None) else { panic!("not cached") };
-        let Acquired::Fetch(again) = cache.acquire(NOW, Some(first)) else { panic!("not fetched anew") };
-        again.finish(&Ok(keys("B")));
+        lease(&cache, at(0)).finish(Ok(keys("A")), at(0), 0.0).unwrap();
+        let Acquired::Ready(_, first) = cache.acquire(at(0), None) else { panic!("not cached") };
+        let Acquired::Fetch(again) = cache.acquire(at(0), Some(first)) else { panic!("not fetched anew") };
+        again.finish(Ok(keys("B")), at(0), 0.0).unwrap();
         // A sibling whose attempt was signed with the first ones takes the new ones without a fetch.
-        assert!(matches!(cache.acquire(NOW, Some(first)), Acquired::Ready(c, _) if c.access_key_id() == "B"));
+        assert!(
+            matches!(cache.acquire(at(0), Some(first)), Acquired::Ready(c, _) if c.access_key_id() == "B")
+        );
     }
 
     #[test]
-    fn expired_credentials_are_not_used() {
+    fn in_the_last_minutes_one_caller_fetches_and_the_others_go_on() {
         let cache = Cache::default();
-        lease(&cache).finish(&Ok(keys("A").with_expiry(NOW)));
-        assert!(matches!(cache.acquire(NOW, None), Acquired::Fetch(_)));
+        lease(&cache, at(0)).finish(Ok(until("A", 3_600)), at(0), 0.5).unwrap();
+        assert_eq!(id(&cache, at(3_600 - 271)), "A");
+        let fetching = lease(&cache, at(3_600 - 270));
+        assert_eq!(id(&cache, at(3_600 - 270)), "A");
+        fetching.finish(Ok(until("B", 7_200)), at(3_600 - 269), 0.5).unwrap();
+        assert_eq!(id(&cache, at(3_600 - 269)), "B");
+    }
+
+    #[test]
+    fn the_old_ones_are_used_on_after_an_outage_which_is_not_probed_by_every_call() {
+        let cache = Cache::default();
+        lease(&cache, at(0)).finish(Ok(until("A", 3_600)), at(0), 0.0).unwrap();
+        lease(&cache, at(3_300)).finish(outage(), at(3_300), 0.0).unwrap();
+        assert_eq!(id(&cache, at(3_359)), "A");
+        lease(&cache, at(3_360)).finish(outage(), at(3_360), 0.0).unwrap();
+        assert_eq!(id(&cache, at(3_361)), "A");
+        // Once they have expired, the outage is the caller's.
+        assert!(lease(&cache, at(3_600)).finish(outage(), at(3_600), 0.0).is_err());
+    }
+
+    #[test]
+    fn refused_credentials_are_no_spare() {
+        let cache = Cache::default();
+        lease(&cache, at(0)).finish(Ok(until("A", 3_600)), at(0), 0.0).unwrap();
+        let Acquired::Ready(_, first) = cache.acquire(at(1), None) else { panic!("not cached") };
+        let Acquired::Fetch(again) = cache.acquire(at(1), Some(first)) else { panic!("not fetched anew") };
+        assert!(again.finish(outage(), at(1), 0.0).is_err());
+    }
+
+    #[test]
+    fn short_lived_credentials_are_not_fetched_by_every_call() {
+        let cache = Cache::default();
+        lease(&cache, at(0)).finish(Ok(until("A", 90)), at(0), 0.0).unwrap();
+        assert_eq!(id(&cache, at(44)), "A");
+        drop(lease(&cache, at(45)));
+    }
+
+    #[test]
+    fn credentials_that_come_expired_are_tried_for_a_while() {
+        let cache = Cache::default();
+        lease(&cache, at(1_000)).finish(Ok(until("A", 10)), at(1_000), 0.0).unwrap();
+        assert_eq!(id(&cache, at(1_059)), "A");
+        drop(lease(&cache, at(1_060)));
     }
 }

@@ -87,6 +87,7 @@ impl Environment {
         "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
         "AWS_METADATA_SERVICE_TIMEOUT",
         "AWS_METADATA_SERVICE_NUM_ATTEMPTS",
+        "AWS_LOGIN_CACHE_DIRECTORY",
     ];
 
     /// The value of a variable; `None` if it is not set, is empty, or is not among
@@ -96,7 +97,7 @@ impl Environment {
     }
 
     /// The value without white space around it, which a shell or a mounted secret easily adds.
-    fn trimmed(&self, name: &str) -> Option<&str> {
+    pub(super) fn trimmed(&self, name: &str) -> Option<&str> {
         self.get(name).map(str::trim).filter(|value| !value.is_empty())
     }
 }
@@ -151,7 +152,10 @@ pub fn from_environment(env: &Environment) -> Result<Option<Credentials>, Error>
         (None, None) => return Ok(None),
     };
     let token = env.trimmed("AWS_SESSION_TOKEN");
-    let credentials = key_pair("environment variables", id, secret, token)?;
+    let mut credentials = key_pair("environment variables", id, secret, token)?;
+    if let Some(account) = env.trimmed("AWS_ACCOUNT_ID") {
+        credentials = credentials.with_account_id(account);
+    }
     let expiry = env.trimmed("AWS_CREDENTIAL_EXPIRATION").and_then(Timestamp::parse);
     Ok(Some(match expiry.filter(|_| token.is_some()) {
         Some(at) => credentials.with_expiry(at),

@@ -60,6 +60,19 @@ pub fn file_locations(env: &Environment, platform: Platform) -> FileLocations {
     }
 }
 
+/// A file in the user's home; `None` if that is not known.
+pub(super) fn home_file(env: &Environment, parts: &[&str]) -> Option<PathBuf> {
+    let platform = Platform::CURRENT;
+    Some(PathBuf::from(join(&home(env, platform)?, parts, platform)))
+}
+
+/// A path that may begin with `~/`.
+pub(super) fn user_path(env: &Environment, path: &str) -> PathBuf {
+    let platform = Platform::CURRENT;
+    let expanded = home(env, platform).map(|home| expand_home(path, &home, platform));
+    PathBuf::from(expanded.unwrap_or_else(|| path.to_owned()))
+}
+
 fn home(env: &Environment, platform: Platform) -> Option<String> {
     if let Some(home) = env.get("HOME") {
         return Some(home.to_owned());

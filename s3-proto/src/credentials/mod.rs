@@ -1,29 +1,42 @@
 //! Who signs: access keys, and where they come from.
 
+mod ask;
 mod cache;
 mod chain;
+mod container;
+mod context;
 mod environment;
+mod imds;
+mod json;
 mod load;
 mod locations;
+mod process;
 mod profile;
 mod profile_files;
+mod provider;
 mod settings;
+mod sso;
+mod sts;
+mod web_identity;
 
 use std::fmt;
 
 pub use cache::Ticket;
 pub(crate) use cache::{Acquired, Cache, Generation, Lease};
-pub use chain::default_chain;
+pub use chain::DefaultChain;
 pub use environment::{Environment, from_environment};
-pub use load::{CredentialsSource, LoadConfig};
-pub(crate) use load::{FetchCredentials, Need, need};
+pub use imds::ImdsMode;
+pub use load::LoadConfig;
 pub use locations::{FileLocations, Platform, file_locations};
-pub use profile::from_profile;
+pub use profile::{ProfileBase, ProfileChain, profile_chain};
 pub use profile_files::{FileRead, ProfileFile, ProfileSet, Section};
+pub use provider::{CredentialsProvider, CredentialsSource, FetchCredentials};
 pub use settings::{
     addressing_style_from, endpoint_options_from, endpoint_url_from, region_from, request_checksums_from,
     response_checksums_from,
 };
+pub use sso::Sso;
+pub use sts::AssumeRole;
 
 use crate::secret::Secret;
 use crate::timestamp::Timestamp;
@@ -47,6 +60,7 @@ pub struct Credentials {
     secret_access_key: Secret<String>,
     session_token: Option<Secret<String>>,
     expires_at: Option<Timestamp>,
+    account_id: Option<String>,
 }
 
 impl Credentials {
@@ -72,7 +86,7 @@ impl Credentials {
             let message = "the access key id has a character other than visible ASCII, or a '/' or ','";
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
-        Ok(Self { access_key_id, secret_access_key, session_token: None, expires_at: None })
+        Ok(Self { access_key_id, secret_access_key, session_token: None, expires_at: None, account_id: None })
     }
 
     /// Adds the session token of temporary credentials (`x-amz-security-token`).
@@ -84,6 +98,12 @@ impl Credentials {
     /// Adds the time from which the service refuses them.
     pub fn with_expiry(mut self, at: Timestamp) -> Self {
         self.expires_at = Some(at);
+        self
+    }
+
+    /// Adds the id of the account that they belong to.
+    pub fn with_account_id(mut self, id: impl Into<String>) -> Self {
+        self.account_id = Some(id.into());
         self
     }
 
@@ -106,6 +126,11 @@ impl Credentials {
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
+
+    /// The id of the account that they belong to, such as `123456789012`, if their source told it.
+    pub fn account_id(&self) -> Option<&str> {
+        self.account_id.as_deref()
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -115,6 +140,7 @@ impl fmt::Debug for Credentials {
             .field("secret_access_key", &self.secret_access_key)
             .field("session_token", &self.session_token)
             .field("expires_at", &self.expires_at)
+            .field("account_id", &self.account_id)
             .finish()
     }
 }

@@ -107,6 +107,14 @@ impl ProfileSet {
         set
     }
 
+    /// The same, to be put behind a message: a file that could not be used may hold what is missing.
+    pub(super) fn problems_in_brackets(&self) -> String {
+        match self.problems() {
+            [] => String::new(),
+            problems => format!(" ({})", problems.join("; ")),
+        }
+    }
+
     /// Adds the text of one file; what the credentials file says goes before what the config file says,
     /// in whichever order they are added. After an error, nothing of the text has been added.
     ///

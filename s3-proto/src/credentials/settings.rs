@@ -36,19 +36,26 @@ pub fn endpoint_url_from(
     profiles: &ProfileSet,
     profile: &str,
 ) -> Result<Option<Endpoint>, Error> {
+    service_endpoint_from(env, profiles, profile, "s3", "AWS_ENDPOINT_URL_S3")
+}
+
+/// The endpoint for any service: `variable` and `service` are its own.
+pub(super) fn service_endpoint_from(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+    service: &str,
+    variable: &str,
+) -> Result<Option<Endpoint>, Error> {
     let parse = |value: &str, place: &str| Endpoint::parse(value).map(Some).map_err(|e| at(place, &e));
     let section = profiles.profile(profile);
     let place = |name| section.and_then(|s| s.place(name)).unwrap_or_default();
 
-    let ignore = "ignore_configured_endpoint_urls";
-    let ignored = match env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
-        Some(value) => flag(value, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")?,
-        None => section.and_then(|s| s.get(ignore)).map_or(Ok(false), |value| flag(value, &place(ignore)))?,
-    };
-    if ignored {
+    let (ignore, property) = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls");
+    if flag_from(env, profiles, profile, ignore, property)? == Some(true) {
         return Ok(None);
     }
-    for variable in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
+    for variable in [variable, "AWS_ENDPOINT_URL"] {
         if let Some(value) = env.get(variable) {
             return parse(value, variable);
         }
@@ -63,8 +70,8 @@ pub fn endpoint_url_from(
             );
             return Err(Error::new(ErrorKind::Configuration, message));
         };
-        if let Some(value) = services.nested("s3", "endpoint_url") {
-            return parse(value, &services.place("s3").unwrap_or_default());
+        if let Some(value) = services.nested(service, "endpoint_url") {
+            return parse(value, &services.place(service).unwrap_or_default());
         }
     }
     match section.get("endpoint_url") {
@@ -207,6 +214,22 @@ pub fn endpoint_options_from(
             false,
         )?,
     })
+}
+
+/// A switch that is set by a variable, or else by a property of the profile.
+pub(super) fn flag_from(
+    env: &Environment,
+    profiles: &ProfileSet,
+    profile: &str,
+    variable: &str,
+    property: &str,
+) -> Result<Option<bool>, Error> {
+    if let Some(value) = env.get(variable) {
+        return flag(value, variable).map(Some);
+    }
+    let Some(section) = profiles.profile(profile) else { return Ok(None) };
+    let place = section.place(property).unwrap_or_default();
+    section.get(property).map(|value| flag(value, &place)).transpose()
 }
 
 fn flag(value: &str, place: &str) -> Result<bool, Error> {

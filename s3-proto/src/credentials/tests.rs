@@ -23,6 +23,14 @@ fn refusal<T: fmt::Debug>(result: Result<T, Error>, kind: ErrorKind) -> String {
     error.message().to_owned()
 }
 
+/// The keys that a profile itself has.
+fn keys(set: &ProfileSet, name: &str) -> Result<Credentials, Error> {
+    match profile_chain(set, name)?.base {
+        ProfileBase::Static(credentials) => Ok(credentials),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn values(section: &Section) -> BTreeMap<&str, &str> {
     section.names().map(|name| (name, section.raw(name).unwrap())).collect()
 }
@@ -375,8 +383,9 @@ mod files {
         let text = "[a]\naws_access_key_id = AKID\naws_secret_access_key = se/cr+et=\naws_session_token = t";
         let set = ProfileSet::parse("", text).unwrap();
         let expected = Credentials::new("AKID", "se/cr+et=").unwrap().with_session_token("t");
-        assert_eq!(from_profile(&set, "a").unwrap(), Some(expected));
-        assert_eq!(from_profile(&set, "b").unwrap(), None);
+        assert_eq!(keys(&set, "a").unwrap(), expected);
+        let message = refusal(keys(&set, "b"), ErrorKind::NoCredentials);
+        assert_eq!(message, "profile 'b' is in neither profile file");
     }
 
     #[test]
@@ -387,7 +396,7 @@ mod files {
         )
         .unwrap();
         let expected = Credentials::new("AKID", "secret").unwrap();
-        assert_eq!(from_profile(&set, "a").unwrap(), Some(expected));
+        assert_eq!(keys(&set, "a").unwrap(), expected);
     }
 
     #[test]
@@ -404,75 +413,54 @@ mod files {
         ];
         for (text, expected) in cases {
             let set = ProfileSet::parse("", text).unwrap();
-            assert_eq!(refusal(from_profile(&set, "a"), ErrorKind::IncompleteCredentials), expected);
+            assert_eq!(refusal(keys(&set, "a"), ErrorKind::IncompleteCredentials), expected);
         }
     }
 
     #[test]
-    fn sources_that_are_not_supported_are_named_and_not_replaced_by_a_pair() {
+    fn a_source_goes_before_the_keys_of_the_same_profile() {
         let cases = [
-            ("role_arn = arn:aws:iam::1:role/r\nsource_profile = b", "assuming a role (role_arn"),
-            ("web_identity_token_file = /t", "a web identity token (web_identity_token_file"),
-            ("sso_session = s", "IAM Identity Center (SSO) (sso_session"),
-            ("sso_account_id = 1\nsso_role_name = r", "IAM Identity Center (SSO) (sso_account_id"),
-            ("login_session = s", "a login session (login_session"),
-            ("credential_process = /bin/p", "an external program (credential_process"),
+            ("role_arn = r\nweb_identity_token_file = /t", "WebIdentity"),
+            ("sso_start_url = u\nsso_region = r\nsso_account_id = 1\nsso_role_name = r", "Sso"),
+            ("login_session = s", "Login"),
+            ("credential_process = /bin/p", "Process"),
+            ("role_arn = r\ncredential_source = EcsContainer", "Source"),
+        ];
+        for (text, base) in cases {
+            let pair = "aws_access_key_id = AKID\naws_secret_access_key = secret";
+            let chain = profile_chain(&config(&format!("[profile a]\n{text}\n{pair}")), "a").unwrap();
+            assert!(format!("{:?}", chain.base).starts_with(base), "{chain:?}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_says_where() {
+        let cases = [
+            ("role_arn = r", "a role_arn needs a source_profile or a credential_source beside it"),
+            ("role_arn = r\nsource_profile = b\ncredential_source = x", "there are both source_profile"),
+            ("role_arn = r\nsource_profile = b", "could not find source profile 'b' referenced from 'a'"),
+            ("role_arn = r\nsource_profile = a", "profile 'a' has to give the first credentials of a chain"),
+            ("web_identity_token_file = /t", "web_identity_token_file needs a role_arn beside it"),
+            ("role_arn = r\nsource_profile = a\nduration_seconds = 60", "duration_seconds must be between"),
+            ("sso_account_id = 1", "if `sso_account_id` is set, then `sso_role_name` must also be set"),
+            ("sso_start_url = u", "`sso_region` must be set for SSO"),
+            ("sso_region = r", "`sso_start_url` must be set for SSO"),
+            ("sso_session = s\nsso_region = r", "`sso_region` can only stand in the section [sso-session s]"),
+            ("sso_session = s", "it names the SSO session 's', but there is no section [sso-session s]"),
         ];
         for (text, part) in cases {
-            let pair = "aws_access_key_id = AKID\naws_secret_access_key = secret";
-            let set = config(&format!("[profile a]\n{text}\n{pair}"));
-            let message = refusal(from_profile(&set, "a"), ErrorKind::Configuration);
-            assert!(message.contains(part) && message.contains("not supported yet"), "{message}");
-            assert!(
-                message.starts_with("profile 'a' ") && message.contains("~/.aws/config line 2"),
-                "{message}"
-            );
+            let set = config(&format!("[profile a]\n{text}"));
+            let message = refusal(profile_chain(&set, "a"), ErrorKind::Configuration);
+            assert!(message.contains(part) && message.contains("'a'"), "{message}");
         }
     }
 
     #[test]
-    fn the_environment_goes_before_the_profile() {
-        let pair = "[default]\naws_access_key_id = FILE\naws_secret_access_key = s";
-        let set = ProfileSet::parse("", pair).unwrap();
-        let from_env = env(&[("AWS_ACCESS_KEY_ID", "ENV"), ("AWS_SECRET_ACCESS_KEY", "s")]);
-        let id = |env: &Environment| default_chain(env, &set, "default").unwrap().access_key_id().to_owned();
-        assert_eq!(id(&from_env), "ENV");
-        assert_eq!(id(&env(&[])), "FILE");
-        // Half a pair does not fall through to other keys.
-        let half = env(&[("AWS_ACCESS_KEY_ID", "ENV")]);
-        refusal(default_chain(&half, &set, "default"), ErrorKind::IncompleteCredentials);
-    }
-
-    #[test]
-    fn finding_nothing_says_what_was_tried() {
-        let start = "no credentials were found: in the environment, neither AWS_ACCESS_KEY_ID nor \
-                     AWS_SECRET_ACCESS_KEY is set; profile";
-        let missing = load(FileRead::Missing, FileRead::Missing);
-        let malformed =
-            load(FileRead::Contents(b"[default]\nregion = r"), FileRead::Contents(b"\n\nswordfish"));
-        let cases = [
-            (
-                &missing,
-                "default",
-                "'default' is in neither profile file (/h/.aws/config does not exist; /h/.aws/credentials does \
-                 not exist)",
-            ),
-            (
-                &malformed,
-                "default",
-                "'default' has no access key (/h/.aws/credentials line 3: Expected a profile definition)",
-            ),
-            (
-                &malformed,
-                "wo\nrk",
-                "'wo\\nrk' is in neither profile file (/h/.aws/credentials line 3: Expected a profile definition)",
-            ),
-        ];
-        for (set, profile, expected) in cases {
-            let result = default_chain(&env(&[]), set, profile);
-            let message = refusal(result, ErrorKind::NoCredentials);
-            assert_eq!(message, format!("{start} {expected}"));
-        }
+    fn profiles_that_lead_back_to_themselves_are_named() {
+        let text =
+            "[profile a]\nrole_arn = r\nsource_profile = b\n[profile b]\nrole_arn = r\nsource_profile = a";
+        let message = refusal(profile_chain(&config(text), "a"), ErrorKind::Configuration);
+        assert_eq!(message, "the profiles lead back to themselves by source_profile: a -> b -> a");
     }
 
     #[test]
@@ -481,7 +469,7 @@ mod files {
             FileRead::Contents(b"[default]\naws_access_key_id = A"),
             FileRead::Contents(b"[default]\nx"),
         );
-        let message = refusal(default_chain(&env(&[]), &set, "default"), ErrorKind::IncompleteCredentials);
+        let message = refusal(keys(&set, "default"), ErrorKind::IncompleteCredentials);
         assert_eq!(
             message,
             "profile 'default' has aws_access_key_id (/h/.aws/config line 2), but no aws_secret_access_key \
@@ -682,7 +670,7 @@ proptest! {
         for text in [&config, &other] {
             if let Ok(set) = ProfileSet::parse(text, &credentials) {
                 for name in set.profile_names().collect::<Vec<_>>() {
-                    let _ = (from_profile(&set, name), region_from(&Environment::default(), &set, name));
+                    let _ = (profile_chain(&set, name), region_from(&Environment::default(), &set, name));
                     let _ = (endpoint_url_from(&Environment::default(), &set, name), set.profile(name));
                     let _ = addressing_style_from(&set, name);
                     let _ = set.profile(name).unwrap().nested("s3", "x");
@@ -697,7 +685,7 @@ proptest! {
         for platform in [Platform::Unix, Platform::Windows] {
             let locations = file_locations(&env, platform);
             let set = ProfileSet::load(&locations, FileRead::Contents(&config), FileRead::Contents(&config));
-            let _ = default_chain(&env, &set, "default");
+            let _ = profile_chain(&set, "default");
         }
     }
 

@@ -2,22 +2,28 @@
 // Helpers outside of `#[test]` may fail the test, and no test file uses all of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub, dead_code)]
 
+pub mod cloud;
 pub mod sim;
 pub mod store;
 pub mod yard;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
+use std::future::Future;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, response};
+use s3_proto::files::{FileReply, FileTask};
 use s3_proto::sign::BodyEncoder;
 use s3_proto::{
-    Answer, BodyPlan, Config, Credentials, Error, Instant, Machine, Now, Payload, Phase, Secret, Session,
-    Step, Task, TaskId, Timeouts, Timestamp, TransportError, TransportErrorKind,
+    Answer, BodyPlan, Config, Credentials, Error, Exit, Instant, Machine, Now, Payload, Phase, Secret,
+    Session, Step, Task, TaskId, Timeouts, Timestamp, TransportError, TransportErrorKind,
 };
 
 pub const KEY_ID: &str = "AKIDEXAMPLE";
@@ -153,6 +159,7 @@ impl<I, T: Debug> Run<I, T> {
 
 enum Pending {
     Http(Reply),
+    Answer(Answer<'static>),
     File(PathBuf),
     Credentials(Arc<AtomicBool>),
 }
@@ -162,12 +169,24 @@ pub struct World {
     pub now: Now,
     /// What is read from a file the first, second, .. time; the last stays.
     pub files: BTreeMap<PathBuf, VecDeque<Vec<u8>>>,
+    /// The addresses of hosts.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// How the programs end that are run, one after the other.
+    pub programs: VecDeque<Exit>,
+    /// The command lines that were run.
+    pub ran: Vec<Vec<String>>,
 }
 
 impl Default for World {
     fn default() -> Self {
         let mono = Instant::from_origin(Duration::from_secs(100));
-        Self { now: Now { mono, wall: Timestamp::from_unix(START, 0).unwrap() }, files: BTreeMap::new() }
+        Self {
+            now: Now { mono, wall: Timestamp::from_unix(START, 0).unwrap() },
+            files: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            programs: VecDeque::new(),
+            ran: Vec::new(),
+        }
     }
 }
 
@@ -222,6 +241,26 @@ impl World {
                     ticket.on_ready(move || flag.store(true, Ordering::SeqCst));
                     pending.push_back((id, Pending::Credentials(ready)));
                 }
+                Step::Start(id, Task::Resolve(host)) => {
+                    let addresses = self.hosts.get(&host).cloned().ok_or_else(|| "no such name".to_owned());
+                    pending.push_back((id, Pending::Answer(Answer::Resolved(addresses))));
+                }
+                Step::Start(id, Task::Run { argv, .. }) => {
+                    self.ran.push(argv.expose().clone());
+                    let exit = self.programs.pop_front().ok_or_else(|| "no such program".to_owned());
+                    pending.push_back((id, Pending::Answer(Answer::Exited(exit))));
+                }
+                Step::Start(id, Task::File(FileTask::Save { path, content })) => {
+                    self.files.insert(path, VecDeque::from([content.expose().clone()]));
+                    pending.push_back((id, Pending::Answer(Answer::Filed(Ok(FileReply::Done)))));
+                }
+                Step::Start(id, Task::Provide(mut provide)) => {
+                    let mut context = Context::from_waker(Waker::noop());
+                    let Poll::Ready(result) = Pin::new(&mut provide).poll(&mut context) else {
+                        panic!("the program's own code waits for something")
+                    };
+                    pending.push_back((id, Pending::Answer(Answer::Provided(result))));
+                }
                 Step::Start(_, task) => panic!("unknown task {task:?}"),
                 Step::Cancel(id) => {
                     pending.retain(|(other, _)| *other != id);
@@ -255,7 +294,7 @@ impl World {
     ) -> bool {
         let ready = |(_, task): &(TaskId, Pending)| match task {
             Pending::Http(reply) => !matches!(reply, Reply::Silence),
-            Pending::File(_) => true,
+            Pending::File(_) | Pending::Answer(_) => true,
             Pending::Credentials(ready) => ready.load(Ordering::SeqCst),
         };
         let Some(index) = pending.iter().position(ready) else { return false };
@@ -274,6 +313,9 @@ impl World {
             }
             Pending::Credentials(_) => {
                 let _ = machine.answer(self.now, id, Answer::Ready);
+            }
+            Pending::Answer(answer) => {
+                let _ = machine.answer(self.now, id, answer);
             }
             Pending::Http(reply) => self.reply(machine, id, reply, run),
         }

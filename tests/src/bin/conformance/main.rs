@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod checksums;
+mod credential_chain;
 mod date_time;
 mod drive;
 mod endpoint_functions;
@@ -40,6 +41,7 @@ const LISTS: &[&[List]] = &[
     endpoint_functions::LISTS,
     endpoints::LISTS,
     profiles::LISTS,
+    credential_chain::LISTS,
     protocol::LISTS,
     names::LISTS,
     s3_api::LISTS,

@@ -4,23 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use s3_proto::Error;
 use s3_proto::credentials::{
-    Environment, Platform, ProfileSet, Section, endpoint_url_from, file_locations, region_from,
+    Environment, Platform, ProfileBase, ProfileChain, ProfileSet, Section, endpoint_url_from, file_locations,
+    profile_chain, region_from,
 };
 use s3_proto::endpoint::{Endpoint, EndpointParams, Region, resolve};
-use serde_json::{Map, Value};
+use s3_proto::{Error, Secret};
+use serde_json::{Map, Value, json};
 
 use crate::List;
-use crate::tally::{Outcome, Tally, fail, skip};
+use crate::tally::{Outcome, Tally, fail, same, skip};
 
 pub(crate) const LISTS: &[List] = &[
     ("profiles.json", "parser", |cases| Tally::of(cases, parser)),
     ("profiles.json", "file_locations", |cases| Tally::of(cases, locations)),
     ("profiles.json", "configured_endpoint_url", |cases| Tally::of(cases, configured_endpoint_url)),
-    ("profiles.json", "assume_role_graph", |cases| {
-        Tally::of(cases, |_| Err(skip("credentials by way of other profiles and roles: not implemented yet")))
-    }),
+    ("profiles.json", "assume_role_graph", |cases| Tally::of(cases, assume_role_graph)),
 ];
 
 /// `parser[]`: the texts of both files and the merged profiles.
@@ -87,6 +86,70 @@ fn configured_endpoint_url(case: &Value) -> Outcome {
         Ok(got) => Err(fail(expected, got)),
         Err(error) => Err(fail(expected, error.message())),
     }
+}
+
+/// `assume_role_graph[]`: profiles, and the sources and roles that the selected one leads to.
+fn assume_role_graph(case: &Value) -> Outcome {
+    let mut config = String::new();
+    for (kind, sections) in [("profile", &case["profiles"]), ("sso-session", &case["sso_sessions"])] {
+        for (name, properties) in string_maps(sections) {
+            let _ = writeln!(config, "[{kind} {name}]");
+            for (key, value) in properties {
+                let _ = writeln!(config, "{key} = {value}");
+            }
+        }
+    }
+    let profiles = ProfileSet::parse(&config, "")?;
+    match (profile_chain(&profiles, text(case, "selected_profile")), case["chain"].as_array()) {
+        (Ok(got), Some(expected)) => same("chain", expected, &steps(&got)),
+        // The published wording is another client's own.
+        (Err(_), None) => Ok(()),
+        (Ok(got), None) => Err(fail(text(case, "error_containing"), format!("{got:?}"))),
+        (Err(error), Some(_)) => Err(fail(case["chain"].to_string(), error.message())),
+    }
+}
+
+/// A chain as the cases write it.
+fn steps(chain: &ProfileChain) -> Vec<Value> {
+    let base = match &chain.base {
+        ProfileBase::Static(keys) => json!({ "AccessKey": {
+            "access_key_id": keys.access_key_id(),
+            "secret_access_key": keys.secret_access_key().expose(),
+            "session_token": keys.session_token().map(Secret::expose),
+        } }),
+        ProfileBase::Source(name) => json!({ "NamedSource": name }),
+        ProfileBase::WebIdentity { role_arn, token_file, session_name } => json!({ "WebIdentityToken": {
+            "role_arn": role_arn,
+            "web_identity_token_file": token_file,
+            "role_session_name": session_name,
+        } }),
+        ProfileBase::Sso(sso) => json!({ "Sso": {
+            "sso_session": sso.session,
+            "sso_region": sso.region,
+            "sso_start_url": sso.start_url,
+            "sso_account_id": sso.role.as_ref().map(|(account, _)| account),
+            "sso_role_name": sso.role.as_ref().map(|(_, role)| role),
+        } }),
+        ProfileBase::Process { command, .. } => json!({ "CredentialProcess": command.expose() }),
+        other => json!(format!("{other:?}")),
+    };
+    let roles = chain.roles.iter().map(|role| {
+        json!({ "AssumeRole": {
+            "role_arn": role.role_arn,
+            "external_id": role.external_id,
+            "role_session_name": role.session_name,
+        } })
+    });
+    std::iter::once(base).chain(roles).map(without_nulls).collect()
+}
+
+fn without_nulls(mut step: Value) -> Value {
+    for properties in
+        step.as_object_mut().into_iter().flatten().filter_map(|(_, value)| value.as_object_mut())
+    {
+        properties.retain(|_, value| !value.is_null());
+    }
+    step
 }
 
 fn endpoint_of(case: &Value) -> Result<String, Error> {
