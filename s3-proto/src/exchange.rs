@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, DATE, ETAG, IF_MATCH, RANGE};
+use http::header::{CONTENT_LENGTH, ETAG, IF_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 
 use crate::body::{BodyCheck, truncated};
@@ -20,10 +20,11 @@ use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink
 use crate::ops::{Draft, FromHeaders};
 use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
 use crate::redirect::Redirects;
-use crate::retry::{Reason, Rng, backoff};
+use crate::retry::{RetryHint, RetryReason, RetryStrategy, RetryVerdict, Rng};
 use crate::script::Script;
 use crate::session::Session;
 use crate::sign::{Presigned, Receipt};
+use crate::skew::ClockSkew;
 use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
 use crate::{error_answer, xml};
 
@@ -84,8 +85,9 @@ pub(crate) struct Exchange {
     next_id: u32,
     /// Requests sent.
     attempts: u32,
-    /// Those of them since the last one that brought a part of the body.
-    tries: u32,
+    retries: RetryStrategy,
+    /// Names the call to the service, in all its attempts.
+    invocation: Option<HeaderValue>,
     /// A task that is of no use any more.
     dropped: Option<TaskId>,
     /// A longer body is not read: the head is all that is wanted then.
@@ -103,9 +105,8 @@ pub(crate) struct Exchange {
     redirects: Redirects,
     /// The credentials that the service refused as expired; set once.
     rejected: Option<Generation>,
-    clock_corrected: bool,
-    /// What the last repetition took from the quota.
-    taken: Option<u32>,
+    /// What the clock was corrected by for this call; the session learns it once that has helped.
+    skew: Option<ClockSkew>,
     rng: Rng,
     deadline: Option<Instant>,
     started: bool,
@@ -170,6 +171,11 @@ struct Attempt {
     id: TaskId,
     region: Region,
     generation: Option<Generation>,
+    anonymous: bool,
+    /// When it was sent, by our clock.
+    sent: Timestamp,
+    /// The time that was signed: ours, corrected by what was known of the service's.
+    signed: Timestamp,
 }
 
 impl Exchange {
@@ -188,17 +194,20 @@ impl Exchange {
         {
             state = State::Failed(error);
         }
+        let rng = session.rng();
+        let invocation = session.invocation_id(rng.clone().split());
+        let retries = RetryStrategy::new(session.config().retry);
         Self {
             region: session.region_of(draft.bucket.as_deref()),
-            rng: session.rng(),
-            session,
+            rng,
             operation,
             goal,
             draft,
             state,
             next_id: 0,
             attempts: 0,
-            tries: 0,
+            retries,
+            invocation,
             dropped: None,
             most: None,
             declines: None,
@@ -208,10 +217,10 @@ impl Exchange {
             throttled: false,
             redirects: Redirects::default(),
             rejected: None,
-            clock_corrected: false,
-            taken: None,
+            skew: None,
             deadline: None,
             started: false,
+            session,
         }
     }
 
@@ -366,7 +375,9 @@ impl Exchange {
             draft: &self.draft,
             credentials: credentials.as_deref(),
             region: &self.region,
-            time: self.session.service_time(now),
+            time: self.skew.map_or_else(|| self.session.service_time(now), |skew| skew.correct(now.wall)),
+            attempt: self.retries.attempts() + 1,
+            invocation: self.invocation.as_ref(),
         };
         if let Goal::Presign(expires) = self.goal {
             self.state = match presign(&plan, expires) {
@@ -375,11 +386,12 @@ impl Exchange {
             };
             return None;
         }
+        let (anonymous, signed) = (plan.credentials.is_none(), plan.time);
         match prepare(&plan) {
             Ok(Prepared { task, region, receipt }) => {
                 let id = self.new_id();
                 self.attempts += 1;
-                self.tries += 1;
+                self.retries.begin();
                 self.receipt = receipt;
                 tracing::trace!(
                     operation = self.operation,
@@ -387,7 +399,8 @@ impl Exchange {
                     region = region.as_str(),
                     "sending"
                 );
-                self.state = State::Sent(Attempt { id, region, generation });
+                let sent = now.wall;
+                self.state = State::Sent(Attempt { id, region, generation, anonymous, sent, signed });
                 Some(Event::Start(id, Task::Http(Box::new(task))))
             }
             Err(error) => {
@@ -699,7 +712,10 @@ impl Exchange {
     }
 
     fn succeed(&mut self, outcome: Outcome) -> State {
-        self.session.quota().give_back(self.taken.take());
+        self.retries.succeeded(&mut self.session.quota());
+        if let Some(skew) = self.skew {
+            self.session.set_clock_skew(skew);
+        }
         State::Finished(outcome)
     }
 
@@ -718,13 +734,9 @@ impl Exchange {
             self.rejected = attempt.generation;
             return self.again_or_fail(&error);
         }
-        if error.kind() == ErrorKind::RequestTimeTooSkewed
-            && !self.clock_corrected
-            && let Some(service) = service_date(&head.headers)
-        {
-            tracing::warn!(operation = self.operation, service = %service, here = %now.wall, "the clock is off, corrected by the service's");
-            self.clock_corrected = true;
-            self.session.set_service_time(now, service);
+        if let Some(skew) = self.clock_skew(now, attempt, head, &error) {
+            tracing::warn!(seconds = skew.as_secs(), "the clock is off, corrected by the service's");
+            self.skew = Some(skew);
             return self.again_or_fail(&error);
         }
         if self.body.is_some() && error.kind() == ErrorKind::PreconditionFailed {
@@ -750,6 +762,23 @@ impl Exchange {
         self.again_or_fail(error);
     }
 
+    /// How far our clock is off, if that is why this attempt was refused and none was corrected yet.
+    fn clock_skew(
+        &self,
+        now: Now,
+        attempt: &Attempt,
+        head: &response::Parts,
+        error: &Error,
+    ) -> Option<ClockSkew> {
+        if self.skew.is_some() || attempt.anonymous {
+            return None;
+        }
+        let total = ClockSkew::from_answer(attempt.sent, now.wall, &head.headers)?;
+        // What is judged is the time that was signed, which may have been corrected already.
+        let left = ClockSkew::between(attempt.signed, total.correct(attempt.sent));
+        left.explains(error).then_some(total)
+    }
+
     /// Sends the request again at once, unless its body is gone.
     fn again_or_fail(&mut self, error: &Error) {
         self.state = match self.draft.payload {
@@ -766,18 +795,19 @@ impl Exchange {
         not_sent: bool,
         headers: Option<&HeaderMap>,
     ) -> State {
-        let Some(reason) = Reason::of(&error) else { return State::Failed(error) };
-        self.throttled |= reason == Reason::Throttling;
-        if !not_sent && matches!(self.draft.payload, Payload::Source { replayable: false, .. }) {
+        let classifier = self.session.config().retry_classifier.as_ref();
+        let reason = classifier.map_or_else(|| RetryReason::of(&error), |c| c.reason(&error));
+        self.throttled |= reason == Some(RetryReason::Throttling);
+        if reason.is_some()
+            && !not_sent
+            && matches!(self.draft.payload, Payload::Source { replayable: false, .. })
+        {
             return State::Failed(gone(&error));
         }
-        let config = &self.session.config().retry;
-        let taken = (self.tries < config.max_attempts).then(|| self.session.quota().take(reason)).flatten();
-        if taken.is_none() {
-            return State::Failed(error);
-        }
-        self.taken = taken;
-        let wait = backoff(config, reason, self.tries, self.rng.fraction(), headers);
+        let hint = headers.and_then(RetryHint::from_headers);
+        let jitter = self.rng.fraction();
+        let verdict = self.retries.failed(&mut self.session.quota(), reason, hint, jitter);
+        let RetryVerdict::Retry { wait } = verdict else { return State::Failed(error) };
         tracing::debug!(operation = self.operation, attempt = self.attempts, ?wait, reason = %error, "trying again");
         State::Backoff(now.mono.saturating_add(wait))
     }
@@ -792,7 +822,7 @@ impl Exchange {
         }
         if body.came_before != done {
             // Whatever is wrong, it lets something through.
-            self.tries = 1;
+            self.retries.progressed();
         }
         let (next, last) = (body.first + done, body.first + len - 1);
         let Ok(range) = HeaderValue::from_str(&format!("bytes={next}-{last}")) else {
@@ -846,14 +876,6 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
-/// The service's time, unless a cache may have kept the answer (`Age`).
-fn service_date(headers: &HeaderMap) -> Option<Timestamp> {
-    if headers.contains_key("age") {
-        return None;
-    }
-    Timestamp::parse_http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
 fn malformed<T>(message: String) -> Result<T, Error> {

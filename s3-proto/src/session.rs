@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+
+use http::HeaderValue;
 
 use crate::config::Config;
 use crate::credentials::Cache;
 use crate::endpoint::Region;
 use crate::files::FileId;
-use crate::retry::{Quota, Rng};
+use crate::retry::{RetryQuota, Rng};
 use crate::sign::{KeyCache, SigningKey};
+use crate::skew::ClockSkew;
 use crate::{Credentials, Error, Now, Timestamp};
 
 /// Cheap to clone; all clones share the same caches.
@@ -24,18 +26,11 @@ struct Inner {
     keys: Mutex<KeyCache>,
     /// Where buckets turned out to be.
     regions: Mutex<BTreeMap<String, Region>>,
-    quota: Quota,
+    quota: Mutex<RetryQuota>,
     calls: AtomicU64,
     /// Files that machines have opened.
     files: AtomicU64,
-    /// What the service's clock is ahead of ours.
-    clock: Mutex<ClockOffset>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct ClockOffset {
-    ahead: Duration,
-    behind: Duration,
+    clock: Mutex<ClockSkew>,
 }
 
 /// How many buckets' regions are remembered.
@@ -49,7 +44,7 @@ impl Session {
             credentials: Cache::default(),
             keys: Mutex::new(KeyCache::new()),
             regions: Mutex::default(),
-            quota: Quota::new(),
+            quota: Mutex::default(),
             calls: AtomicU64::new(0),
             files: AtomicU64::new(0),
             clock: Mutex::default(),
@@ -65,8 +60,8 @@ impl Session {
         &self.0.credentials
     }
 
-    pub(crate) fn quota(&self) -> &Quota {
-        &self.0.quota
+    pub(crate) fn quota(&self) -> MutexGuard<'_, RetryQuota> {
+        lock(&self.0.quota)
     }
 
     /// A generator for one call: another for each, the same again in a replay.
@@ -78,6 +73,17 @@ impl Session {
     /// A name for a file that a machine opens.
     pub(crate) fn new_file(&self) -> FileId {
         FileId::new(self.0.files.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A name for one call (a UUID, version 4); `None` if no seed was chosen, for it would not be unique then.
+    pub(crate) fn invocation_id(&self, mut rng: Rng) -> Option<HeaderValue> {
+        if self.0.config.seed == 0 {
+            return None;
+        }
+        let (high, low) = (rng.next_u64(), rng.next_u64());
+        let (a, b, c) = (high >> 32, (high >> 16) & 0xFFFF, high & 0xFFF);
+        let (d, e) = ((low >> 48) & 0x3FFF | 0x8000, low & 0xFFFF_FFFF_FFFF);
+        HeaderValue::from_str(&format!("{a:08x}-{b:04x}-4{c:03x}-{d:04x}-{e:012x}")).ok()
     }
 
     pub(crate) fn key(
@@ -115,13 +121,11 @@ impl Session {
 
     /// The service's time, as far as it is known.
     pub(crate) fn service_time(&self, now: Now) -> Timestamp {
-        let ClockOffset { ahead, behind } = *lock(&self.0.clock);
-        now.wall.saturating_add(ahead).saturating_sub(behind)
+        lock(&self.0.clock).correct(now.wall)
     }
 
-    pub(crate) fn set_service_time(&self, now: Now, service: Timestamp) {
-        *lock(&self.0.clock) =
-            ClockOffset { ahead: service.since(now.wall), behind: now.wall.since(service) };
+    pub(crate) fn set_clock_skew(&self, skew: ClockSkew) {
+        *lock(&self.0.clock) = skew;
     }
 }
 
