@@ -9,14 +9,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, ETAG, IF_MATCH, RANGE};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 
+use crate::ambiguity::{Look, Lost, Next, keep_evidence, meaning_of};
 use crate::body::{BodyCheck, truncated};
+use crate::breaker::Permit;
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
 use crate::credentials::{Acquired, CredentialsProvider, CredentialsSource, Generation, Lease, Ticket};
 use crate::endpoint::Region;
 use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink, Step, Task, TaskId};
+use crate::observe::{AttemptWatch, Watch};
 use crate::ops::{Draft, FromHeaders};
 use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
 use crate::redirect::Redirects;
@@ -25,6 +29,7 @@ use crate::script::Script;
 use crate::session::Session;
 use crate::sign::{Presigned, Receipt};
 use crate::skew::ClockSkew;
+use crate::turn::Turn;
 use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
 use crate::{error_answer, xml};
 
@@ -107,6 +112,17 @@ pub(crate) struct Exchange {
     rejected: Option<Generation>,
     /// What the clock was corrected by for this call; the session learns it once that has helped.
     skew: Option<ClockSkew>,
+    /// The first attempt whose answer was lost, if that matters.
+    lost: Option<Lost>,
+    /// Looks whether that attempt has done what was asked for; the request is the look's then.
+    look: Option<Box<Look>>,
+    /// The turn of the next attempt, if the rate is limited.
+    turn: Option<Turn>,
+    /// Whether the turn of the next attempt was asked for.
+    paced: bool,
+    /// When the last attempt was sent, by our clock.
+    sent_at: Timestamp,
+    watch: Watch,
     rng: Rng,
     deadline: Option<Instant>,
     started: bool,
@@ -176,6 +192,9 @@ struct Attempt {
     sent: Timestamp,
     /// The time that was signed: ours, corrected by what was known of the service's.
     signed: Timestamp,
+    /// What the breaker of this host gave.
+    permit: Option<(Box<str>, Permit)>,
+    watch: AttemptWatch,
 }
 
 impl Exchange {
@@ -186,7 +205,10 @@ impl Exchange {
         draft: Result<Draft, Error>,
     ) -> Self {
         let (draft, mut state) = match draft {
-            Ok(draft) => (draft, State::Ready),
+            Ok(mut draft) => {
+                keep_evidence(operation, &mut draft);
+                (draft, State::Ready)
+            }
             Err(error) => (Draft::new(Method::GET), State::Failed(error.with_phase(Phase::Sign))),
         };
         if matches!(state, State::Ready)
@@ -194,6 +216,7 @@ impl Exchange {
         {
             state = State::Failed(error);
         }
+        let watch = Watch::new(operation, &draft, session.config());
         let rng = session.rng();
         let invocation = session.invocation_id(rng.clone().split());
         let retries = RetryStrategy::new(session.config().retry);
@@ -218,6 +241,12 @@ impl Exchange {
             redirects: Redirects::default(),
             rejected: None,
             skew: None,
+            lost: None,
+            look: None,
+            turn: None,
+            paced: false,
+            sent_at: Timestamp::UNIX_EPOCH,
+            watch,
             deadline: None,
             started: false,
             session,
@@ -263,11 +292,26 @@ impl Exchange {
     }
 
     pub(crate) fn poll(&mut self, now: Now) -> Event {
+        let span = self.watch.span();
+        let _inside = span.enter();
+        let was_over = matches!(self.state, State::Over);
+        let event = self.step(now);
+        if let Event::Done(result) = &event
+            && !was_over
+        {
+            self.turn = None;
+            self.watch.over(now, self.attempts, result.as_ref().err());
+        }
+        event
+    }
+
+    fn step(&mut self, now: Now) -> Event {
         if let Some(id) = self.dropped.take() {
             return Event::Cancel(id);
         }
         if !self.started {
             self.started = true;
+            self.watch.begin(now);
             self.deadline = self.session.config().operation_timeout.map(|t| now.mono.saturating_add(t));
         }
         self.check_deadline(now);
@@ -313,9 +357,22 @@ impl Exchange {
                     let own = self.redirects.settle(&self.region, &mut self.draft, None);
                     let own = own.and_then(Result::err).filter(|_| error.kind() != ErrorKind::Cancelled);
                     let error = own.unwrap_or(error);
-                    return Event::Done(Err(self.describe(error)));
+                    match self.look.take() {
+                        Some(look) if error.kind() != ErrorKind::Cancelled => {
+                            self.draft = look.write.clone();
+                            self.state = self.after_look(look.not_found(&error));
+                        }
+                        _ => return Event::Done(Err(self.describe(error))),
+                    }
                 }
-                State::Finished(outcome) => return Event::Done(Ok(outcome)),
+                State::Finished(outcome) => match (self.look.take(), outcome) {
+                    (Some(look), Outcome::Reply(head, _)) => {
+                        let skew = ClockSkew::from_answer(self.sent_at, now.wall, &head.headers);
+                        self.draft = look.write.clone();
+                        self.state = self.after_look(look.found(&head, skew.unwrap_or_default()));
+                    }
+                    (_, outcome) => return Event::Done(Ok(outcome)),
+                },
                 State::Over => return Event::Done(Err(polled_after_done())),
                 busy => {
                     self.state = busy;
@@ -366,8 +423,11 @@ impl Exchange {
         TaskId::new(self.next_id)
     }
 
-    /// Signs, and sends or presigns; or gets credentials first.
+    /// Signs, and sends or presigns; or waits for its turn or gets credentials first.
     fn start(&mut self, now: Now) -> Option<Event> {
+        if !self.paced && !matches!(self.goal, Goal::Presign(_)) {
+            self.pace(now)?;
+        }
         let (credentials, generation) = self.current_credentials(now)?;
         let plan = Plan {
             session: &self.session,
@@ -389,23 +449,93 @@ impl Exchange {
         let (anonymous, signed) = (plan.credentials.is_none(), plan.time);
         match prepare(&plan) {
             Ok(Prepared { task, region, receipt }) => {
+                let uri = task.request.uri();
+                let permit = match self.permit(now, uri.authority().map_or("", Authority::as_str)) {
+                    Ok(permit) => permit,
+                    Err(error) => {
+                        self.state = State::Failed(error);
+                        return None;
+                    }
+                };
+                let bytes = self.draft.payload.len();
+                let (method, attempts) = (task.request.method(), self.attempts + 1);
+                let watch = self.watch.sending(now, (method, uri), attempts, &region, bytes);
                 let id = self.new_id();
-                self.attempts += 1;
+                self.attempts = attempts;
                 self.retries.begin();
                 self.receipt = receipt;
-                tracing::trace!(
-                    operation = self.operation,
-                    attempt = self.attempts,
-                    region = region.as_str(),
-                    "sending"
-                );
+                self.paced = false;
+                if let Some(turn) = self.turn.take() {
+                    turn.spend();
+                }
                 let sent = now.wall;
-                self.state = State::Sent(Attempt { id, region, generation, anonymous, sent, signed });
+                self.sent_at = sent;
+                let attempt = Attempt { id, region, generation, anonymous, sent, signed, permit, watch };
+                self.state = State::Sent(attempt);
                 Some(Event::Start(id, Task::Http(Box::new(task))))
             }
             Err(error) => {
                 self.state = State::Failed(error.with_phase(Phase::Sign));
                 None
+            }
+        }
+    }
+
+    /// Takes the turn of the next attempt; `None` moves the state on to waiting for it.
+    fn pace(&mut self, now: Now) -> Option<()> {
+        match Turn::take(&self.session, now, self.draft.payload.len()) {
+            Ok(turn) => self.turn = turn,
+            Err(error) => {
+                self.watch.refused_by_limiter();
+                self.state = State::Failed(error.with_phase(Phase::Connect));
+                return None;
+            }
+        }
+        self.paced = true;
+        match &self.turn {
+            Some(turn) if turn.at() > now.mono => {
+                self.watch.limited(turn.at().since(now.mono));
+                self.state = State::Backoff(turn.at());
+                None
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// Asks the breaker of the host, if there is one.
+    fn permit(&self, now: Now, host: &str) -> Result<Option<(Box<str>, Permit)>, Error> {
+        let asked = self.session.breaker(host, |breaker| {
+            let before = breaker.state();
+            let permit = breaker.permit(now.mono);
+            (permit, (breaker.state() != before).then(|| breaker.state()))
+        });
+        let Some((permit, changed)) = asked else { return Ok(None) };
+        if let Some(state) = changed {
+            self.watch.breaker_changed(host, state);
+        }
+        match permit {
+            Ok(permit) => Ok(Some((host.into(), permit))),
+            Err(until) => {
+                let wait = until.since(now.mono);
+                self.watch.refused_by_breaker(host, wait);
+                let message = format!("{host} keeps failing, so that nothing is sent there for {wait:?}");
+                let error = Error::new(ErrorKind::CircuitOpen, message).with_retry_after(wait);
+                Err(error.with_phase(Phase::Connect))
+            }
+        }
+    }
+
+    /// The service answered, or failed to: whoever decides by that is told.
+    fn judge(&mut self, now: Now, attempt: &Attempt, error: Option<&Error>) {
+        let throttled = error.is_some_and(|error| error.kind() == ErrorKind::SlowDown);
+        if let Some(mut rate) = self.session.client_rate() {
+            rate.answered(now.mono, throttled);
+        }
+        if let Some((host, permit)) = &attempt.permit {
+            let success = !error.is_some_and(is_outage);
+            let changed = self.session.breaker(host, |breaker| breaker.record(now.mono, *permit, success));
+            if let Some(state) = changed.flatten() {
+                self.watch.breaker_changed(host, state);
             }
         }
     }
@@ -454,7 +584,9 @@ impl Exchange {
             Step::Done(result) => {
                 let Fetching { lease, .. } = *fetching;
                 let jitter = self.rng.fraction();
-                self.state = match lease.finish(result, self.service_now(now), jitter) {
+                let settled = lease.finish(result, self.service_now(now), jitter);
+                self.watch.credentials_fetched(settled.as_ref().err());
+                self.state = match settled {
                     Ok(()) => State::Ready,
                     Err(error) => State::Failed(error.with_phase(Phase::Credentials)),
                 };
@@ -471,6 +603,12 @@ impl Exchange {
     }
 
     pub(crate) fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        let span = self.watch.span();
+        let _inside = span.enter();
+        self.take(now, id, answer)
+    }
+
+    fn take(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
         if self.running() != Some(id) {
             // Late, for a task that is over: nobody waits for it.
             return BodyPlan::Discard;
@@ -519,10 +657,12 @@ impl Exchange {
                 if check.is_short() =>
             {
                 let error = truncated(check.received(), check.expected_len());
+                self.streamed(now, &state, Some(&error), check.received());
                 let then = self.resume_or_fail(now, error, check);
                 self.state = state.body_over(then);
             }
             (state @ (State::Head(..) | State::Streaming(_)), Answer::End(Some(check))) => {
+                self.streamed(now, &state, None, check.received());
                 let then = match check.finish() {
                     Ok(received) => {
                         self.received = received;
@@ -538,14 +678,21 @@ impl Exchange {
                 } else {
                     cause.clone().into_error(Phase::Body)
                 };
+                self.streamed(now, &state, Some(&error), check.received());
                 let then = self.resume_or_fail(now, error.with_source(cause), check);
                 self.state = state.body_over(then);
             }
             (state @ (State::Head(..) | State::Streaming(_)), Answer::Failed { cause, .. }) => {
-                self.state = state.body_over(State::Failed(cause.into_error(Phase::Body)));
+                let error = cause.into_error(Phase::Body);
+                self.streamed(now, &state, Some(&error), 0);
+                self.state = state.body_over(State::Failed(error));
             }
-            (_, Answer::Failed { phase, cause }) => {
+            (state, Answer::Failed { phase, cause }) => {
                 let error = cause.into_error(phase);
+                if let State::Sent(attempt) | State::Collecting(attempt, ..) = &state {
+                    self.watch.attempt_over(now, &attempt.watch, Some(&error), 0);
+                    self.judge(now, attempt, Some(&error));
+                }
                 self.state = self.repeat_or_fail(now, error, phase <= Phase::Connect, None);
             }
             (_, Answer::SourceFailed(error)) => self.state = State::Failed(error.into_error()),
@@ -561,7 +708,20 @@ impl Exchange {
         BodyPlan::Discard
     }
 
+    /// A streamed body is over, after so many bytes of the whole.
+    fn streamed(&self, now: Now, state: &State, error: Option<&Error>, received: u64) {
+        if let State::Head(attempt, _) | State::Streaming(attempt) = state {
+            let before = self.body.as_ref().map_or(0, |body| body.came_before);
+            self.watch.attempt_over(now, &attempt.watch, error, received.saturating_sub(before));
+        }
+    }
+
     fn head(&mut self, now: Now, attempt: Attempt, head: &response::Parts) -> BodyPlan {
+        if self.redirects.is_asking() {
+            self.watch.head(&attempt.watch, head);
+            self.watch.attempt_over(now, &attempt.watch, None, 0);
+            self.judge(now, &attempt, None);
+        }
         match self.redirects.settle(&attempt.region, &mut self.draft, Some(head)) {
             None => {}
             Some(Ok(region)) => {
@@ -575,10 +735,16 @@ impl Exchange {
             }
         }
         let len = content_length(&head.headers);
+        self.watch.head(&attempt.watch, head);
         let too_long = self.most.is_some_and(|most| len.is_none_or(|len| len > most));
         if head.status.is_success() && (too_long || self.declines.is_some_and(|declines| declines(head))) {
+            self.watch.attempt_over(now, &attempt.watch, None, 0);
+            self.judge(now, &attempt, None);
             self.state = self.succeed(Outcome::Head(Box::new(head.clone())));
             return BodyPlan::Discard;
+        }
+        if let (Some(mut limiter), true) = (self.session.rate_limiter(), self.draft.method != Method::HEAD) {
+            limiter.charge(now.mono, len.unwrap_or(0));
         }
         let Goal::Stream(Delivery { to, base, .. }) = self.goal.clone() else {
             return self.collect(attempt, head);
@@ -586,6 +752,7 @@ impl Exchange {
         if !head.status.is_success() {
             return self.collect(attempt, head);
         }
+        self.judge(now, &attempt, None);
         let delivered = match self.body.take() {
             None => self.first_delivery(head).map(|(body, check)| {
                 let at = body.first;
@@ -687,6 +854,8 @@ impl Exchange {
             && head.status != StatusCode::NOT_MODIFIED
         {
             let error = truncated(body.len() as u64, Some(expected)).with_status(head.status);
+            self.watch.attempt_over(now, &attempt.watch, Some(&error), body.len() as u64);
+            self.judge(now, attempt, Some(&error));
             self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
             return;
         }
@@ -695,6 +864,8 @@ impl Exchange {
         let failed_late =
             head.status.is_success() && !self.draft.wants_checksum && xml::root_name(&body) == Some("Error");
         if head.status.is_success() && !failed_late {
+            self.watch.attempt_over(now, &attempt.watch, None, body.len() as u64);
+            self.judge(now, attempt, None);
             if self.draft.wants_checksum
                 && let Err(error) = self.delivery(&head).and_then(|(_, mut check)| {
                     check.update(&body)?;
@@ -708,6 +879,8 @@ impl Exchange {
             return;
         }
         let error = error_answer::read(&head, &body);
+        self.watch.attempt_over(now, &attempt.watch, Some(&error), body.len() as u64);
+        self.judge(now, attempt, Some(&error));
         self.refused(now, attempt, &head, error);
     }
 
@@ -730,14 +903,22 @@ impl Exchange {
         }
         if error.kind() == ErrorKind::ExpiredToken && self.rejected.is_none() && attempt.generation.is_some()
         {
-            tracing::debug!(operation = self.operation, "credentials expired, fetching new ones");
+            self.watch.credentials_refused();
             self.rejected = attempt.generation;
             return self.again_or_fail(&error);
         }
         if let Some(skew) = self.clock_skew(now, attempt, head, &error) {
-            tracing::warn!(seconds = skew.as_secs(), "the clock is off, corrected by the service's");
+            self.watch.clock_corrected(skew);
             self.skew = Some(skew);
             return self.again_or_fail(&error);
+        }
+        if let Some(meaning) = meaning_of(self.operation, error.kind()).filter(|_| self.look.is_none())
+            && let Some(lost) = self.lost.take()
+        {
+            self.watch.looking(&error);
+            let next = Look::begin(meaning, self.draft.clone(), error, lost);
+            self.state = self.after_look(next);
+            return;
         }
         if self.body.is_some() && error.kind() == ErrorKind::PreconditionFailed {
             let message = "the object was replaced while it was being read";
@@ -747,14 +928,28 @@ impl Exchange {
         self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
     }
 
+    /// What a look leads to.
+    fn after_look(&mut self, next: Next) -> State {
+        match next {
+            Next::Look(draft, look) => {
+                self.draft = draft;
+                self.look = Some(look);
+                self.region = self.session.region_of(self.draft.bucket.as_deref());
+                self.redirects = Redirects::default();
+                self.retries = RetryStrategy::new(self.session.config().retry);
+                State::Ready
+            }
+            Next::Done(head, body) => {
+                self.watch.done_before();
+                self.succeed(Outcome::Reply(head, Bytes::from(body)))
+            }
+            Next::Failed(error) => State::Failed(error),
+        }
+    }
+
     /// Sends the request again, to where the bucket turned out to be.
     fn move_to(&mut self, attempt: &Attempt, region: Region, error: &Error) {
-        tracing::debug!(
-            operation = self.operation,
-            from = attempt.region.as_str(),
-            to = region.as_str(),
-            "redirected"
-        );
+        self.watch.redirected(&attempt.region, &region);
         if let Some(bucket) = &self.draft.bucket {
             self.session.remember_region(bucket, region.clone());
         }
@@ -807,8 +1002,24 @@ impl Exchange {
         let hint = headers.and_then(RetryHint::from_headers);
         let jitter = self.rng.fraction();
         let verdict = self.retries.failed(&mut self.session.quota(), reason, hint, jitter);
-        let RetryVerdict::Retry { wait } = verdict else { return State::Failed(error) };
-        tracing::debug!(operation = self.operation, attempt = self.attempts, ?wait, reason = %error, "trying again");
+        let (wait, reason) = match (verdict, reason) {
+            (RetryVerdict::Retry { wait }, Some(reason)) => (wait, reason),
+            (RetryVerdict::QuotaExhausted, _) => {
+                self.watch.giving_up("the calls of this client have repeated too much lately", &error);
+                return State::Failed(error);
+            }
+            (RetryVerdict::AttemptsExhausted, _) => {
+                self.watch.giving_up("that was the last attempt", &error);
+                return State::Failed(error);
+            }
+            _ => return State::Failed(error),
+        };
+        self.watch.retrying(reason, wait, self.attempts, &error);
+        if !not_sent && may_have_worked(&self.draft.method, &error) && self.look.is_none() {
+            let sent = self.receipt.as_ref().and_then(Receipt::checksum);
+            let lost = self.lost.get_or_insert(Lost { at: self.sent_at, sent: None });
+            lost.sent = lost.sent.take().or(sent);
+        }
         State::Backoff(now.mono.saturating_add(wait))
     }
 
@@ -832,6 +1043,7 @@ impl Exchange {
         self.draft.headers.insert(IF_MATCH, etag.clone());
         // A range is one of the object, whichever part of it was asked for.
         self.draft.remove_query("partNumber");
+        self.watch.resuming(next);
         body.came_before = done;
         body.check = Some(check);
         self.body = Some(body);
@@ -868,6 +1080,23 @@ fn continued(
 fn gone(error: &Error) -> Error {
     let message = format!("{} (not repeated: the data to send cannot be read again)", error.message());
     error.clone().with_message(message)
+}
+
+/// Whether the service is out of order, as far as this attempt tells: there is no answer, or one that says so.
+/// That it refuses, or asks to slow down, it can do only while it works.
+fn is_outage(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::ServiceUnavailable | ErrorKind::Connect | ErrorKind::Dns | ErrorKind::Tls => true,
+        ErrorKind::Timeout | ErrorKind::TruncatedBody => error.status().is_none_or(|s| !s.is_client_error()),
+        _ => false,
+    }
+}
+
+/// Whether an attempt at a write that ended so may have done its work all the same.
+fn may_have_worked(method: &Method, error: &Error) -> bool {
+    !method.is_safe()
+        && error.kind() != ErrorKind::SlowDown
+        && error.status().is_none_or(|status| !status.is_client_error())
 }
 
 fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {

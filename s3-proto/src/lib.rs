@@ -62,8 +62,11 @@
 //!
 //! - `json`: `get_object_json` and `put_object_json`, by serde.
 //! - `sigv4a`: Signature V4a, for multi-region access points, by p256.
+//! - `metrics`: counters and histograms by the facade of that name; spans and events by `tracing` are always
+//!   there.
 #![forbid(unsafe_code)]
 
+mod ambiguity;
 mod body;
 pub mod breaker;
 pub mod call;
@@ -80,6 +83,7 @@ mod exchange;
 pub mod files;
 pub mod limit;
 mod machine;
+mod observe;
 pub mod ops;
 pub mod pages;
 mod prepare;
@@ -94,6 +98,7 @@ pub mod sign;
 pub mod skew;
 mod timestamp;
 pub mod transfer;
+mod turn;
 pub mod validate;
 pub mod xml;
 

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 
+use crate::breaker::CircuitBreaker;
 use crate::config::Config;
 use crate::credentials::Cache;
 use crate::endpoint::Region;
 use crate::files::FileId;
-use crate::retry::{RetryQuota, Rng};
+use crate::limit::RateLimiter;
+use crate::retry::{ClientRate, RetryMode, RetryQuota, Rng};
 use crate::sign::{KeyCache, SigningKey};
 use crate::skew::ClockSkew;
 use crate::{Credentials, Error, Now, Timestamp};
@@ -27,11 +29,19 @@ struct Inner {
     /// Where buckets turned out to be.
     regions: Mutex<BTreeMap<String, Region>>,
     quota: Mutex<RetryQuota>,
+    /// Of the adaptive mode.
+    rate: Option<Mutex<ClientRate>>,
+    limiter: Option<Mutex<RateLimiter>>,
+    /// By host.
+    breakers: Mutex<BTreeMap<String, CircuitBreaker>>,
     calls: AtomicU64,
     /// Files that machines have opened.
     files: AtomicU64,
     clock: Mutex<ClockSkew>,
 }
+
+/// How many hosts have a breaker.
+const MAX_BREAKERS: usize = 1_000;
 
 /// How many buckets' regions are remembered.
 const MAX_REGIONS: usize = 1_000;
@@ -39,7 +49,11 @@ const MAX_REGIONS: usize = 1_000;
 impl Session {
     /// A session with empty caches.
     pub fn new(config: Config) -> Self {
+        let adaptive = config.retry.mode == RetryMode::Adaptive;
         Self(Arc::new(Inner {
+            rate: adaptive.then(Mutex::default),
+            limiter: config.rate_limit.map(|limit| Mutex::new(RateLimiter::new(limit))),
+            breakers: Mutex::default(),
             config,
             credentials: Cache::default(),
             keys: Mutex::new(KeyCache::new()),
@@ -62,6 +76,29 @@ impl Session {
 
     pub(crate) fn quota(&self) -> MutexGuard<'_, RetryQuota> {
         lock(&self.0.quota)
+    }
+
+    /// The rate of the adaptive mode, if that is the mode.
+    pub(crate) fn client_rate(&self) -> Option<MutexGuard<'_, ClientRate>> {
+        self.0.rate.as_ref().map(lock)
+    }
+
+    /// The limit of the client's own, if it has one.
+    pub(crate) fn rate_limiter(&self) -> Option<MutexGuard<'_, RateLimiter>> {
+        self.0.limiter.as_ref().map(lock)
+    }
+
+    /// Asks or tells the breaker of a host; `None` if there are no breakers.
+    pub(crate) fn breaker<T>(&self, host: &str, f: impl FnOnce(&mut CircuitBreaker) -> T) -> Option<T> {
+        let config = self.0.config.circuit_breaker?;
+        let mut breakers = lock(&self.0.breakers);
+        if !breakers.contains_key(host) {
+            if breakers.len() >= MAX_BREAKERS {
+                breakers.pop_first();
+            }
+            breakers.insert(host.to_owned(), CircuitBreaker::new(config));
+        }
+        breakers.get_mut(host).map(f)
     }
 
     /// A generator for one call: another for each, the same again in a replay.
