@@ -136,7 +136,7 @@ pub(crate) struct Look {
 /// What to do after a look.
 pub(crate) enum Next {
     /// Look at this as well.
-    Look(Draft, Box<Look>),
+    Look(Box<Draft>, Box<Look>),
     /// The write is done: its answer, as far as it can be told.
     Done(Box<response::Parts>, Vec<u8>),
     Failed(Error),
@@ -148,9 +148,9 @@ impl Look {
         let look = Box::new(Self { meaning, write, refusal, lost, source: None });
         match meaning {
             Meaning::Done => done(&look.write, &HeaderMap::new(), Vec::new()),
-            Meaning::DoneIfGone | Meaning::DoneIfSame => Next::Look(head_of(&look.write), look),
+            Meaning::DoneIfGone | Meaning::DoneIfSame => Next::Look(Box::new(head_of(&look.write)), look),
             Meaning::DoneIfSameAsSource => match source_of(&look.write) {
-                Some(draft) => Next::Look(draft, look),
+                Some(draft) => Next::Look(Box::new(draft), look),
                 None => Next::Failed(look.refused("the source cannot be looked at")),
             },
         }
@@ -163,7 +163,7 @@ impl Look {
         }
         if self.meaning == Meaning::DoneIfSameAsSource && self.source.is_none() {
             self.source = Some(head.headers.clone());
-            return Next::Look(head_of(&self.write), self);
+            return Next::Look(Box::new(head_of(&self.write)), self);
         }
         // Dates are to the second, on both sides.
         let since = behind.correct(self.lost.at).saturating_sub(std::time::Duration::from_secs(2));

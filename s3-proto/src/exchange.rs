@@ -1,8 +1,9 @@
 //! One signed request with everything that policy knows about it.
 //!
 //! Credentials, signing for this attempt, retry with backoff, the region redirect, the refresh of expired
-//! credentials, the correction of the clock, errors inside of 200 answers: all of it lives here, and every
-//! machine embeds it.
+//! credentials, the correction of the clock, errors inside of 200 answers, writes whose answer was lost, breaker
+//! and limiter: all of it is brought together here, and every machine embeds it. What decides is elsewhere, in
+//! pure types: `retry`, `skew`, `ambiguity`, `breaker`, `limit`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::client::polled_after_done;
 use crate::credentials::{Acquired, CredentialsProvider, CredentialsSource, Generation, Lease, Ticket};
 use crate::endpoint::Region;
 use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink, Step, Task, TaskId};
-use crate::observe::{AttemptWatch, Watch};
+use crate::observe::{AttemptWatch, Watch, events};
 use crate::ops::{Draft, FromHeaders};
 use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
 use crate::redirect::Redirects;
@@ -300,7 +301,8 @@ impl Exchange {
             && !was_over
         {
             self.turn = None;
-            self.watch.over(now, self.attempts, result.as_ref().err());
+            let sends = !matches!(self.goal, Goal::Presign(_));
+            self.watch.over(sends, now, self.attempts, result.as_ref().err());
         }
         event
     }
@@ -486,7 +488,7 @@ impl Exchange {
         match Turn::take(&self.session, now, self.draft.payload.len()) {
             Ok(turn) => self.turn = turn,
             Err(error) => {
-                self.watch.refused_by_limiter();
+                events::refused_by_limiter();
                 self.state = State::Failed(error.with_phase(Phase::Connect));
                 return None;
             }
@@ -494,7 +496,7 @@ impl Exchange {
         self.paced = true;
         match &self.turn {
             Some(turn) if turn.at() > now.mono => {
-                self.watch.limited(turn.at().since(now.mono));
+                events::limited(turn.at().since(now.mono));
                 self.state = State::Backoff(turn.at());
                 None
             }
@@ -511,13 +513,13 @@ impl Exchange {
         });
         let Some((permit, changed)) = asked else { return Ok(None) };
         if let Some(state) = changed {
-            self.watch.breaker_changed(host, state);
+            events::breaker_changed(host, state);
         }
         match permit {
             Ok(permit) => Ok(Some((host.into(), permit))),
             Err(until) => {
                 let wait = until.since(now.mono);
-                self.watch.refused_by_breaker(host, wait);
+                events::refused_by_breaker(host, wait);
                 let message = format!("{host} keeps failing, so that nothing is sent there for {wait:?}");
                 let error = Error::new(ErrorKind::CircuitOpen, message).with_retry_after(wait);
                 Err(error.with_phase(Phase::Connect))
@@ -535,7 +537,7 @@ impl Exchange {
             let success = !error.is_some_and(is_outage);
             let changed = self.session.breaker(host, |breaker| breaker.record(now.mono, *permit, success));
             if let Some(state) = changed.flatten() {
-                self.watch.breaker_changed(host, state);
+                events::breaker_changed(host, state);
             }
         }
     }
@@ -585,7 +587,7 @@ impl Exchange {
                 let Fetching { lease, .. } = *fetching;
                 let jitter = self.rng.fraction();
                 let settled = lease.finish(result, self.service_now(now), jitter);
-                self.watch.credentials_fetched(settled.as_ref().err());
+                events::credentials_fetched(settled.as_ref().err());
                 self.state = match settled {
                     Ok(()) => State::Ready,
                     Err(error) => State::Failed(error.with_phase(Phase::Credentials)),
@@ -915,7 +917,7 @@ impl Exchange {
         if let Some(meaning) = meaning_of(self.operation, error.kind()).filter(|_| self.look.is_none())
             && let Some(lost) = self.lost.take()
         {
-            self.watch.looking(&error);
+            events::looking(&error);
             let next = Look::begin(meaning, self.draft.clone(), error, lost);
             self.state = self.after_look(next);
             return;
@@ -932,7 +934,7 @@ impl Exchange {
     fn after_look(&mut self, next: Next) -> State {
         match next {
             Next::Look(draft, look) => {
-                self.draft = draft;
+                self.draft = *draft;
                 self.look = Some(look);
                 self.region = self.session.region_of(self.draft.bucket.as_deref());
                 self.redirects = Redirects::default();
@@ -940,7 +942,7 @@ impl Exchange {
                 State::Ready
             }
             Next::Done(head, body) => {
-                self.watch.done_before();
+                events::done_before();
                 self.succeed(Outcome::Reply(head, Bytes::from(body)))
             }
             Next::Failed(error) => State::Failed(error),
@@ -1005,11 +1007,11 @@ impl Exchange {
         let (wait, reason) = match (verdict, reason) {
             (RetryVerdict::Retry { wait }, Some(reason)) => (wait, reason),
             (RetryVerdict::QuotaExhausted, _) => {
-                self.watch.giving_up("the calls of this client have repeated too much lately", &error);
+                events::giving_up("the calls of this client have repeated too much lately", &error);
                 return State::Failed(error);
             }
             (RetryVerdict::AttemptsExhausted, _) => {
-                self.watch.giving_up("that was the last attempt", &error);
+                events::giving_up("that was the last attempt", &error);
                 return State::Failed(error);
             }
             _ => return State::Failed(error),
@@ -1043,7 +1045,7 @@ impl Exchange {
         self.draft.headers.insert(IF_MATCH, etag.clone());
         // A range is one of the object, whichever part of it was asked for.
         self.draft.remove_query("partNumber");
-        self.watch.resuming(next);
+        events::resuming(next);
         body.came_before = done;
         body.check = Some(check);
         self.body = Some(body);

@@ -117,10 +117,13 @@ impl Session {
         if self.0.config.seed == 0 {
             return None;
         }
-        let (high, low) = (rng.next_u64(), rng.next_u64());
-        let (a, b, c) = (high >> 32, (high >> 16) & 0xFFFF, high & 0xFFF);
-        let (d, e) = ((low >> 48) & 0x3FFF | 0x8000, low & 0xFFFF_FFFF_FFFF);
-        HeaderValue::from_str(&format!("{a:08x}-{b:04x}-4{c:03x}-{d:04x}-{e:012x}")).ok()
+        let random = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+        let id = random & !(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+        let mut text = format!("{id:032x}");
+        for at in [20, 16, 12, 8] {
+            text.insert(at, '-');
+        }
+        HeaderValue::from_str(&text).ok()
     }
 
     pub(crate) fn key(

@@ -8,6 +8,7 @@
 //! Never in there: credentials, signatures, headers, bodies, and what an error message says, since stores put
 //! keys into it. Keys only if [`Config::trace_keys`](crate::Config::trace_keys) says so.
 
+pub(crate) mod events;
 mod meter;
 
 use std::time::Duration;
@@ -16,7 +17,6 @@ use http::{Method, Uri, response};
 use tracing::field::{Empty, debug, display};
 use tracing::{Level, Span};
 
-use crate::breaker::BreakerState;
 use crate::config::Config;
 use crate::endpoint::Region;
 use crate::ops::Draft;
@@ -137,10 +137,6 @@ impl Watch {
         );
     }
 
-    pub(crate) fn giving_up(&self, why: &'static str, error: &Error) {
-        tracing::debug!(why, error.kind = ?error.kind(), error.code = error.code(), "not trying again");
-    }
-
     pub(crate) fn redirected(&self, from: &Region, to: &Region) {
         meter::retry(self.operation, "redirect");
         tracing::debug!(from = from.as_str(), to = to.as_str(), "redirected to the region of the bucket");
@@ -151,56 +147,17 @@ impl Watch {
         tracing::debug!("the credentials have expired: getting new ones");
     }
 
-    pub(crate) fn credentials_fetched(&self, error: Option<&Error>) {
-        meter::refresh(error.is_none());
-        match error {
-            None => tracing::debug!("got credentials"),
-            Some(error) => tracing::warn!(error.kind = ?error.kind(), "got no credentials"),
-        }
-    }
-
     pub(crate) fn clock_corrected(&self, skew: ClockSkew) {
         meter::retry(self.operation, "clock_skew");
         tracing::warn!(seconds = skew.as_secs(), "the clock is off: signing again by the service's");
     }
 
-    pub(crate) fn resuming(&self, from: u64) {
-        tracing::debug!(from, "the body broke off: asking for the rest");
-    }
-
-    pub(crate) fn looking(&self, error: &Error) {
-        tracing::debug!(
-            error.kind = ?error.kind(),
-            error.code = error.code(),
-            "refused, but an earlier attempt may have done it: looking at what is there"
-        );
-    }
-
-    pub(crate) fn done_before(&self) {
-        tracing::debug!("an earlier attempt, whose answer was lost, has done it");
-    }
-
-    pub(crate) fn limited(&self, wait: Duration) {
-        tracing::debug!(wait = ?wait, "waiting for the turn that the rate limit gives");
-    }
-
-    pub(crate) fn refused_by_limiter(&self) {
-        tracing::debug!("refused by the rate limit");
-    }
-
-    pub(crate) fn refused_by_breaker(&self, host: &str, wait: Duration) {
-        tracing::debug!(server.address = host, wait = ?wait, "refused by the circuit breaker");
-    }
-
-    pub(crate) fn breaker_changed(&self, host: &str, state: BreakerState) {
-        meter::breaker(host, state);
-        tracing::warn!(server.address = host, state = state.as_str(), "the circuit breaker has changed");
-    }
-
-    /// The call is over.
-    pub(crate) fn over(&self, now: Now, attempts: u32, error: Option<&Error>) {
-        let took = self.began.map_or(Duration::ZERO, |began| now.mono.since(began));
-        meter::call(self.operation, took, error.map(Error::kind));
+    /// The call is over; one that only makes a URL is not counted.
+    pub(crate) fn over(&self, sends: bool, now: Now, attempts: u32, error: Option<&Error>) {
+        if sends {
+            let took = self.began.map_or(Duration::ZERO, |began| now.mono.since(began));
+            meter::call(self.operation, took, error.map(Error::kind));
+        }
         self.span.record("attempts", attempts);
         if let Some(error) = error {
             record_error(&self.span, error);
