@@ -38,7 +38,6 @@ struct Span {
     name: &'static str,
     parent: Option<u64>,
     fields: BTreeMap<&'static str, String>,
-    closed: bool,
 }
 
 impl Visit for Span {

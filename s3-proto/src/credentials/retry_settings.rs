@@ -43,15 +43,17 @@ pub fn retry_from(env: &Environment, profiles: &ProfileSet, profile: &str) -> Re
 mod tests {
     use super::*;
 
-    fn config(env: &[(&str, &str)], profile: &str) -> Result<RetryConfig, Error> {
+    type Variables = &'static [(&'static str, &'static str)];
+
+    fn config(env: Variables, profile: &str) -> Result<RetryConfig, Error> {
         let profiles = ProfileSet::parse(&format!("[default]\n{profile}"), "").unwrap();
-        retry_from(&Environment::from_iter(env.iter().copied()), &profiles, "default")
+        retry_from(&env.iter().copied().collect(), &profiles, "default")
     }
 
     #[test]
     fn the_environment_goes_before_the_profile() {
         let both = "retry_mode = adaptive\nmax_attempts = 7\n";
-        let cases: &[(&[(&str, &str)], &str, RetryMode, u32)] = &[
+        let cases: &[(Variables, &str, RetryMode, u32)] = &[
             (&[], "", RetryMode::Standard, 3),
             (&[], both, RetryMode::Adaptive, 7),
             (&[("AWS_RETRY_MODE", "legacy")], both, RetryMode::Standard, 7),
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_with_its_place() {
-        let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        let cases: &[(Variables, &str, &str)] = &[
             (&[("AWS_RETRY_MODE", "patient")], "", "AWS_RETRY_MODE: 'patient'"),
             (&[("AWS_MAX_ATTEMPTS", "0")], "", "AWS_MAX_ATTEMPTS: '0'"),
             (&[("AWS_MAX_ATTEMPTS", "many")], "", "AWS_MAX_ATTEMPTS: 'many'"),
