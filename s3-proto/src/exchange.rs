@@ -115,6 +115,8 @@ pub(crate) struct Exchange {
     skew: Option<ClockSkew>,
     /// The first attempt whose answer was lost, if that matters.
     lost: Option<Lost>,
+    /// Whether what a lost attempt may have done is looked at here, and not by whoever embeds this.
+    looks: bool,
     /// Looks whether that attempt has done what was asked for; the request is the look's then.
     look: Option<Box<Look>>,
     /// The turn of the next attempt, if the rate is limited.
@@ -243,6 +245,7 @@ impl Exchange {
             rejected: None,
             skew: None,
             lost: None,
+            looks: true,
             look: None,
             turn: None,
             paced: false,
@@ -263,6 +266,12 @@ impl Exchange {
     /// Does not read the body of a successful answer of which this is true, but yields its head.
     pub(crate) fn declining(mut self, declines: fn(&response::Parts) -> bool) -> Self {
         self.declines = Some(declines);
+        self
+    }
+
+    /// Reports a refusal as it is, even if a lost attempt may be the reason.
+    pub(crate) fn without_look(mut self) -> Self {
+        self.looks = false;
         self
     }
 
@@ -914,7 +923,8 @@ impl Exchange {
             self.skew = Some(skew);
             return self.again_or_fail(&error);
         }
-        if let Some(meaning) = meaning_of(self.operation, error.kind()).filter(|_| self.look.is_none())
+        if let Some(meaning) =
+            meaning_of(self.operation, error.kind()).filter(|_| self.looks && self.look.is_none())
             && let Some(lost) = self.lost.take()
         {
             events::looking(&error);
