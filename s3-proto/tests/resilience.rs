@@ -143,7 +143,7 @@ fn data_from_a_source_is_recognised_by_what_was_sent() {
         let mut machine = Call::new(session(), put);
         let Step::Start(id, Task::Http(task)) = machine.poll(world.now) else { panic!() };
         let mut encoder = task.encoder.unwrap();
-        encoder.encode(b"123456789").unwrap();
+        let _ = encoder.encode(b"123456789").unwrap();
         encoder.finish().unwrap();
         let cause = TransportError::new(TransportErrorKind::Closed, "closed");
         let _ = machine.answer(world.now, id, Answer::Failed { phase: Phase::Wait, cause });
