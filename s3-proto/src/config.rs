@@ -7,7 +7,7 @@ use crate::credentials::{CredentialsProvider, CredentialsSource, DefaultChain, E
 use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Provider, Region};
 use crate::limit::RateLimit;
 use crate::machine::Timeouts;
-use crate::retry::{RetryClassifier, RetryConfig, RetryMode};
+use crate::retry::{RetryClassifier, RetryConfig, RetryMode, RetryReason};
 use crate::{Credentials, Error};
 
 /// How a client is set up. Plain data: change any field before the client is made.
@@ -152,6 +152,11 @@ impl Config {
     pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.retry.max_attempts = attempts.max(1);
         self
+    }
+
+    /// Why to repeat after this error, by the classifier or the standard rules; `None` if it is of no use.
+    pub(crate) fn reason_to_retry(&self, error: &Error) -> Option<RetryReason> {
+        self.retry_classifier.as_ref().map_or_else(|| RetryReason::of(error), |c| c.reason(error))
     }
 
     /// With this retry mode.

@@ -1002,8 +1002,7 @@ impl Exchange {
         not_sent: bool,
         headers: Option<&HeaderMap>,
     ) -> State {
-        let classifier = self.session.config().retry_classifier.as_ref();
-        let reason = classifier.map_or_else(|| RetryReason::of(&error), |c| c.reason(&error));
+        let reason = self.session.config().reason_to_retry(&error);
         self.throttled |= reason == Some(RetryReason::Throttling);
         if reason.is_some()
             && !not_sent

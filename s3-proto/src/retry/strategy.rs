@@ -150,7 +150,8 @@ impl RetryQuota {
         self.left
     }
 
-    fn take(&mut self, cost: u32) -> bool {
+    /// Takes the cost of a repetition, if so much is left.
+    pub(crate) fn take(&mut self, cost: u32) -> bool {
         let rest = self.left.checked_sub(cost);
         self.left = rest.unwrap_or(self.left);
         rest.is_some()
@@ -268,16 +269,13 @@ mod tests {
                 prop_assert!(begun[index] <= max_attempts.max(1));
                 let before = quota.left();
                 let hint = asked.map(|ms| RetryHint::Amz(Duration::from_millis(ms)));
-                match call.failed(&mut quota, reason, hint, jitter) {
-                    RetryVerdict::Retry { wait } => {
-                        prop_assert!(quota.left() < before);
-                        prop_assert!(wait <= config.max_backoff + Duration::from_secs(5));
-                    }
-                    _ => {
-                        prop_assert_eq!(quota.left(), before);
-                        *call = RetryStrategy::new(config);
-                        begun[index] = 0;
-                    }
+                if let RetryVerdict::Retry { wait } = call.failed(&mut quota, reason, hint, jitter) {
+                    prop_assert!(quota.left() < before);
+                    prop_assert!(wait <= config.max_backoff + Duration::from_secs(5));
+                } else {
+                    prop_assert_eq!(quota.left(), before);
+                    *call = RetryStrategy::new(config);
+                    begun[index] = 0;
                 }
                 prop_assert!(quota.left() <= RetryQuota::CAPACITY);
             }
