@@ -2,6 +2,7 @@
 
 use super::chain::DefaultChain;
 use super::context::{Context, Found};
+use super::retry_from;
 use super::settings::{
     addressing_style_from, endpoint_options_from, endpoint_url_from, request_checksums_from,
     response_checksums_from,
