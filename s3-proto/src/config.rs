@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use crate::breaker::BreakerConfig;
 use crate::credentials::{CredentialsProvider, CredentialsSource, DefaultChain, Environment};
 use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Provider, Region};
+use crate::limit::RateLimit;
 use crate::machine::Timeouts;
-use crate::retry::RetryConfig;
+use crate::retry::{RetryClassifier, RetryConfig, RetryMode, RetryReason};
 use crate::{Credentials, Error};
 
 /// How a client is set up. Plain data: change any field before the client is made.
@@ -36,6 +38,12 @@ pub struct Config {
     pub credentials: CredentialsSource,
     /// How often and how patiently calls are repeated.
     pub retry: RetryConfig,
+    /// Asked first which errors are worth another attempt. Default: none, the standard rules alone.
+    pub retry_classifier: Option<RetryClassifier>,
+    /// Leaves an endpoint alone that fails most of the time. Default: none.
+    pub circuit_breaker: Option<BreakerConfig>,
+    /// A limit of our own on how fast requests are sent. Default: none.
+    pub rate_limit: Option<RateLimit>,
     /// How long each phase of an attempt may take.
     pub timeouts: Timeouts,
     /// How long a call may take with all its attempts and waits, until the head of its answer or, if that
@@ -52,6 +60,8 @@ pub struct Config {
     pub request_checksums: Option<ChecksumMode>,
     /// The largest answer that is held in memory, in bytes. Default 64 MiB.
     pub max_response: usize,
+    /// Whether spans name the keys of objects. Default: no, since keys may be personal data.
+    pub trace_keys: bool,
     /// From which size of a body on the service is asked first (`Expect: 100-continue`). `None`, the default:
     /// as the provider takes it, from 1 MiB on to AWS and never to most others. `Some(u64::MAX)` is never.
     pub expect_continue: Option<u64>,
@@ -88,6 +98,9 @@ impl Config {
             endpoint_options: EndpointOptions::default(),
             credentials: CredentialsSource::Anonymous,
             retry: RetryConfig::default(),
+            retry_classifier: None,
+            circuit_breaker: None,
+            rate_limit: None,
             timeouts: Timeouts::default(),
             operation_timeout: None,
             payload_signing: PayloadSigning::Auto,
@@ -95,6 +108,7 @@ impl Config {
             verify_checksums: true,
             request_checksums: None,
             max_response: 64 << 20,
+            trace_keys: false,
             expect_continue: None,
             seed: 0,
         })
@@ -137,6 +151,29 @@ impl Config {
     /// With at most so many attempts a call; 1 turns retries off.
     pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.retry.max_attempts = attempts.max(1);
+        self
+    }
+
+    /// Why to repeat after this error, by the classifier or the standard rules; `None` if it is of no use.
+    pub(crate) fn reason_to_retry(&self, error: &Error) -> Option<RetryReason> {
+        self.retry_classifier.as_ref().map_or_else(|| RetryReason::of(error), |c| c.reason(error))
+    }
+
+    /// With this retry mode.
+    pub fn with_retry_mode(mut self, mode: RetryMode) -> Self {
+        self.retry.mode = mode;
+        self
+    }
+
+    /// With a circuit breaker for each host.
+    pub fn with_circuit_breaker(mut self, breaker: BreakerConfig) -> Self {
+        self.circuit_breaker = Some(breaker);
+        self
+    }
+
+    /// With a limit on how fast requests are sent.
+    pub fn with_rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
         self
     }
 

@@ -1,29 +1,36 @@
 //! One signed request with everything that policy knows about it.
 //!
 //! Credentials, signing for this attempt, retry with backoff, the region redirect, the refresh of expired
-//! credentials, the correction of the clock, errors inside of 200 answers: all of it lives here, and every
-//! machine embeds it.
+//! credentials, the correction of the clock, errors inside of 200 answers, writes whose answer was lost, breaker
+//! and limiter: all of it is brought together here, and every machine embeds it. What decides is elsewhere, in
+//! pure types: `retry`, `skew`, `ambiguity`, `breaker`, `limit`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, DATE, ETAG, IF_MATCH, RANGE};
+use http::header::{CONTENT_LENGTH, ETAG, IF_MATCH, RANGE};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 
+use crate::ambiguity::{Look, Lost, Next, keep_evidence, meaning_of};
 use crate::body::{BodyCheck, truncated};
+use crate::breaker::Permit;
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
 use crate::credentials::{Acquired, CredentialsProvider, CredentialsSource, Generation, Lease, Ticket};
 use crate::endpoint::Region;
 use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink, Step, Task, TaskId};
+use crate::observe::{AttemptWatch, Watch, events};
 use crate::ops::{Draft, FromHeaders};
 use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
 use crate::redirect::Redirects;
-use crate::retry::{Reason, Rng, backoff};
+use crate::retry::{RetryHint, RetryReason, RetryStrategy, RetryVerdict, Rng};
 use crate::script::Script;
 use crate::session::Session;
 use crate::sign::{Presigned, Receipt};
+use crate::skew::ClockSkew;
+use crate::turn::Turn;
 use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
 use crate::{error_answer, xml};
 
@@ -84,8 +91,9 @@ pub(crate) struct Exchange {
     next_id: u32,
     /// Requests sent.
     attempts: u32,
-    /// Those of them since the last one that brought a part of the body.
-    tries: u32,
+    retries: RetryStrategy,
+    /// Names the call to the service, in all its attempts.
+    invocation: Option<HeaderValue>,
     /// A task that is of no use any more.
     dropped: Option<TaskId>,
     /// A longer body is not read: the head is all that is wanted then.
@@ -103,9 +111,21 @@ pub(crate) struct Exchange {
     redirects: Redirects,
     /// The credentials that the service refused as expired; set once.
     rejected: Option<Generation>,
-    clock_corrected: bool,
-    /// What the last repetition took from the quota.
-    taken: Option<u32>,
+    /// What the clock was corrected by for this call; the session learns it once that has helped.
+    skew: Option<ClockSkew>,
+    /// The first attempt whose answer was lost, if that matters.
+    lost: Option<Lost>,
+    /// Whether what a lost attempt may have done is looked at here, and not by whoever embeds this.
+    looks: bool,
+    /// Looks whether that attempt has done what was asked for; the request is the look's then.
+    look: Option<Box<Look>>,
+    /// The turn of the next attempt, if the rate is limited.
+    turn: Option<Turn>,
+    /// Whether the turn of the next attempt was asked for.
+    paced: bool,
+    /// When the last attempt was sent, by our clock.
+    sent_at: Timestamp,
+    watch: Watch,
     rng: Rng,
     deadline: Option<Instant>,
     started: bool,
@@ -170,6 +190,14 @@ struct Attempt {
     id: TaskId,
     region: Region,
     generation: Option<Generation>,
+    anonymous: bool,
+    /// When it was sent, by our clock.
+    sent: Timestamp,
+    /// The time that was signed: ours, corrected by what was known of the service's.
+    signed: Timestamp,
+    /// What the breaker of this host gave.
+    permit: Option<(Box<str>, Permit)>,
+    watch: AttemptWatch,
 }
 
 impl Exchange {
@@ -180,7 +208,10 @@ impl Exchange {
         draft: Result<Draft, Error>,
     ) -> Self {
         let (draft, mut state) = match draft {
-            Ok(draft) => (draft, State::Ready),
+            Ok(mut draft) => {
+                keep_evidence(operation, &mut draft);
+                (draft, State::Ready)
+            }
             Err(error) => (Draft::new(Method::GET), State::Failed(error.with_phase(Phase::Sign))),
         };
         if matches!(state, State::Ready)
@@ -188,17 +219,21 @@ impl Exchange {
         {
             state = State::Failed(error);
         }
+        let watch = Watch::new(operation, &draft, session.config());
+        let rng = session.rng();
+        let invocation = session.invocation_id(rng.clone().split());
+        let retries = RetryStrategy::new(session.config().retry);
         Self {
             region: session.region_of(draft.bucket.as_deref()),
-            rng: session.rng(),
-            session,
+            rng,
             operation,
             goal,
             draft,
             state,
             next_id: 0,
             attempts: 0,
-            tries: 0,
+            retries,
+            invocation,
             dropped: None,
             most: None,
             declines: None,
@@ -208,10 +243,17 @@ impl Exchange {
             throttled: false,
             redirects: Redirects::default(),
             rejected: None,
-            clock_corrected: false,
-            taken: None,
+            skew: None,
+            lost: None,
+            looks: true,
+            look: None,
+            turn: None,
+            paced: false,
+            sent_at: Timestamp::UNIX_EPOCH,
+            watch,
             deadline: None,
             started: false,
+            session,
         }
     }
 
@@ -224,6 +266,12 @@ impl Exchange {
     /// Does not read the body of a successful answer of which this is true, but yields its head.
     pub(crate) fn declining(mut self, declines: fn(&response::Parts) -> bool) -> Self {
         self.declines = Some(declines);
+        self
+    }
+
+    /// Reports a refusal as it is, even if a lost attempt may be the reason.
+    pub(crate) fn without_look(mut self) -> Self {
+        self.looks = false;
         self
     }
 
@@ -254,11 +302,27 @@ impl Exchange {
     }
 
     pub(crate) fn poll(&mut self, now: Now) -> Event {
+        let span = self.watch.span();
+        let _inside = span.enter();
+        let was_over = matches!(self.state, State::Over);
+        let event = self.step(now);
+        if let Event::Done(result) = &event
+            && !was_over
+        {
+            self.turn = None;
+            let sends = !matches!(self.goal, Goal::Presign(_));
+            self.watch.over(sends, now, self.attempts, result.as_ref().err());
+        }
+        event
+    }
+
+    fn step(&mut self, now: Now) -> Event {
         if let Some(id) = self.dropped.take() {
             return Event::Cancel(id);
         }
         if !self.started {
             self.started = true;
+            self.watch.begin(now);
             self.deadline = self.session.config().operation_timeout.map(|t| now.mono.saturating_add(t));
         }
         self.check_deadline(now);
@@ -304,9 +368,22 @@ impl Exchange {
                     let own = self.redirects.settle(&self.region, &mut self.draft, None);
                     let own = own.and_then(Result::err).filter(|_| error.kind() != ErrorKind::Cancelled);
                     let error = own.unwrap_or(error);
-                    return Event::Done(Err(self.describe(error)));
+                    match self.look.take() {
+                        Some(look) if error.kind() != ErrorKind::Cancelled => {
+                            self.draft = look.write.clone();
+                            self.state = self.after_look(look.not_found(&error));
+                        }
+                        _ => return Event::Done(Err(self.describe(error))),
+                    }
                 }
-                State::Finished(outcome) => return Event::Done(Ok(outcome)),
+                State::Finished(outcome) => match (self.look.take(), outcome) {
+                    (Some(look), Outcome::Reply(head, _)) => {
+                        let skew = ClockSkew::from_answer(self.sent_at, now.wall, &head.headers);
+                        self.draft = look.write.clone();
+                        self.state = self.after_look(look.found(&head, skew.unwrap_or_default()));
+                    }
+                    (_, outcome) => return Event::Done(Ok(outcome)),
+                },
                 State::Over => return Event::Done(Err(polled_after_done())),
                 busy => {
                     self.state = busy;
@@ -357,8 +434,11 @@ impl Exchange {
         TaskId::new(self.next_id)
     }
 
-    /// Signs, and sends or presigns; or gets credentials first.
+    /// Signs, and sends or presigns; or waits for its turn or gets credentials first.
     fn start(&mut self, now: Now) -> Option<Event> {
+        if !self.paced && !matches!(self.goal, Goal::Presign(_)) {
+            self.pace(now)?;
+        }
         let (credentials, generation) = self.current_credentials(now)?;
         let plan = Plan {
             session: &self.session,
@@ -366,7 +446,9 @@ impl Exchange {
             draft: &self.draft,
             credentials: credentials.as_deref(),
             region: &self.region,
-            time: self.session.service_time(now),
+            time: self.skew.map_or_else(|| self.session.service_time(now), |skew| skew.correct(now.wall)),
+            attempt: self.retries.attempts() + 1,
+            invocation: self.invocation.as_ref(),
         };
         if let Goal::Presign(expires) = self.goal {
             self.state = match presign(&plan, expires) {
@@ -375,24 +457,96 @@ impl Exchange {
             };
             return None;
         }
+        let (anonymous, signed) = (plan.credentials.is_none(), plan.time);
         match prepare(&plan) {
             Ok(Prepared { task, region, receipt }) => {
+                let uri = task.request.uri();
+                let permit = match self.permit(now, uri.authority().map_or("", Authority::as_str)) {
+                    Ok(permit) => permit,
+                    Err(error) => {
+                        self.state = State::Failed(error);
+                        return None;
+                    }
+                };
+                let bytes = self.draft.payload.len();
+                let (method, attempts) = (task.request.method(), self.attempts + 1);
+                let watch = self.watch.sending(now, (method, uri), attempts, &region, bytes);
                 let id = self.new_id();
-                self.attempts += 1;
-                self.tries += 1;
+                self.attempts = attempts;
+                self.retries.begin();
                 self.receipt = receipt;
-                tracing::trace!(
-                    operation = self.operation,
-                    attempt = self.attempts,
-                    region = region.as_str(),
-                    "sending"
-                );
-                self.state = State::Sent(Attempt { id, region, generation });
+                self.paced = false;
+                if let Some(turn) = self.turn.take() {
+                    turn.spend();
+                }
+                let sent = now.wall;
+                self.sent_at = sent;
+                let attempt = Attempt { id, region, generation, anonymous, sent, signed, permit, watch };
+                self.state = State::Sent(attempt);
                 Some(Event::Start(id, Task::Http(Box::new(task))))
             }
             Err(error) => {
                 self.state = State::Failed(error.with_phase(Phase::Sign));
                 None
+            }
+        }
+    }
+
+    /// Takes the turn of the next attempt; `None` moves the state on to waiting for it.
+    fn pace(&mut self, now: Now) -> Option<()> {
+        match Turn::take(&self.session, now, self.draft.payload.len()) {
+            Ok(turn) => self.turn = turn,
+            Err(error) => {
+                events::refused_by_limiter();
+                self.state = State::Failed(error.with_phase(Phase::Connect));
+                return None;
+            }
+        }
+        self.paced = true;
+        match &self.turn {
+            Some(turn) if turn.at() > now.mono => {
+                events::limited(turn.at().since(now.mono));
+                self.state = State::Backoff(turn.at());
+                None
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// Asks the breaker of the host, if there is one.
+    fn permit(&self, now: Now, host: &str) -> Result<Option<(Box<str>, Permit)>, Error> {
+        let asked = self.session.breaker(host, |breaker| {
+            let before = breaker.state();
+            let permit = breaker.permit(now.mono);
+            (permit, (breaker.state() != before).then(|| breaker.state()))
+        });
+        let Some((permit, changed)) = asked else { return Ok(None) };
+        if let Some(state) = changed {
+            events::breaker_changed(host, state);
+        }
+        match permit {
+            Ok(permit) => Ok(Some((host.into(), permit))),
+            Err(until) => {
+                let wait = until.since(now.mono);
+                events::refused_by_breaker(host, wait);
+                let message = format!("{host} keeps failing, so that nothing is sent there for {wait:?}");
+                let error = Error::new(ErrorKind::CircuitOpen, message).with_retry_after(wait);
+                Err(error.with_phase(Phase::Connect))
+            }
+        }
+    }
+
+    /// The service answered, or failed to: whoever decides by that is told.
+    fn judge(&mut self, now: Now, attempt: &Attempt, error: Option<&Error>) {
+        let throttled = error.is_some_and(|error| error.kind() == ErrorKind::SlowDown);
+        if let Some(mut rate) = self.session.client_rate() {
+            rate.answered(now.mono, throttled);
+        }
+        if let Some((host, permit)) = &attempt.permit {
+            let success = !error.is_some_and(is_outage);
+            let changed = self.session.breaker(host, |breaker| breaker.record(now.mono, *permit, success));
+            if let Some(state) = changed.flatten() {
+                events::breaker_changed(host, state);
             }
         }
     }
@@ -441,7 +595,9 @@ impl Exchange {
             Step::Done(result) => {
                 let Fetching { lease, .. } = *fetching;
                 let jitter = self.rng.fraction();
-                self.state = match lease.finish(result, self.service_now(now), jitter) {
+                let settled = lease.finish(result, self.service_now(now), jitter);
+                events::credentials_fetched(settled.as_ref().err());
+                self.state = match settled {
                     Ok(()) => State::Ready,
                     Err(error) => State::Failed(error.with_phase(Phase::Credentials)),
                 };
@@ -458,6 +614,12 @@ impl Exchange {
     }
 
     pub(crate) fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        let span = self.watch.span();
+        let _inside = span.enter();
+        self.take(now, id, answer)
+    }
+
+    fn take(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
         if self.running() != Some(id) {
             // Late, for a task that is over: nobody waits for it.
             return BodyPlan::Discard;
@@ -506,10 +668,12 @@ impl Exchange {
                 if check.is_short() =>
             {
                 let error = truncated(check.received(), check.expected_len());
+                self.streamed(now, &state, Some(&error), check.received());
                 let then = self.resume_or_fail(now, error, check);
                 self.state = state.body_over(then);
             }
             (state @ (State::Head(..) | State::Streaming(_)), Answer::End(Some(check))) => {
+                self.streamed(now, &state, None, check.received());
                 let then = match check.finish() {
                     Ok(received) => {
                         self.received = received;
@@ -525,14 +689,21 @@ impl Exchange {
                 } else {
                     cause.clone().into_error(Phase::Body)
                 };
+                self.streamed(now, &state, Some(&error), check.received());
                 let then = self.resume_or_fail(now, error.with_source(cause), check);
                 self.state = state.body_over(then);
             }
             (state @ (State::Head(..) | State::Streaming(_)), Answer::Failed { cause, .. }) => {
-                self.state = state.body_over(State::Failed(cause.into_error(Phase::Body)));
+                let error = cause.into_error(Phase::Body);
+                self.streamed(now, &state, Some(&error), 0);
+                self.state = state.body_over(State::Failed(error));
             }
-            (_, Answer::Failed { phase, cause }) => {
+            (state, Answer::Failed { phase, cause }) => {
                 let error = cause.into_error(phase);
+                if let State::Sent(attempt) | State::Collecting(attempt, ..) = &state {
+                    self.watch.attempt_over(now, &attempt.watch, Some(&error), 0);
+                    self.judge(now, attempt, Some(&error));
+                }
                 self.state = self.repeat_or_fail(now, error, phase <= Phase::Connect, None);
             }
             (_, Answer::SourceFailed(error)) => self.state = State::Failed(error.into_error()),
@@ -548,7 +719,20 @@ impl Exchange {
         BodyPlan::Discard
     }
 
+    /// A streamed body is over, after so many bytes of the whole.
+    fn streamed(&self, now: Now, state: &State, error: Option<&Error>, received: u64) {
+        if let State::Head(attempt, _) | State::Streaming(attempt) = state {
+            let before = self.body.as_ref().map_or(0, |body| body.came_before);
+            self.watch.attempt_over(now, &attempt.watch, error, received.saturating_sub(before));
+        }
+    }
+
     fn head(&mut self, now: Now, attempt: Attempt, head: &response::Parts) -> BodyPlan {
+        if self.redirects.is_asking() {
+            self.watch.head(&attempt.watch, head);
+            self.watch.attempt_over(now, &attempt.watch, None, 0);
+            self.judge(now, &attempt, None);
+        }
         match self.redirects.settle(&attempt.region, &mut self.draft, Some(head)) {
             None => {}
             Some(Ok(region)) => {
@@ -562,10 +746,16 @@ impl Exchange {
             }
         }
         let len = content_length(&head.headers);
+        self.watch.head(&attempt.watch, head);
         let too_long = self.most.is_some_and(|most| len.is_none_or(|len| len > most));
         if head.status.is_success() && (too_long || self.declines.is_some_and(|declines| declines(head))) {
+            self.watch.attempt_over(now, &attempt.watch, None, 0);
+            self.judge(now, &attempt, None);
             self.state = self.succeed(Outcome::Head(Box::new(head.clone())));
             return BodyPlan::Discard;
+        }
+        if let (Some(mut limiter), true) = (self.session.rate_limiter(), self.draft.method != Method::HEAD) {
+            limiter.charge(now.mono, len.unwrap_or(0));
         }
         let Goal::Stream(Delivery { to, base, .. }) = self.goal.clone() else {
             return self.collect(attempt, head);
@@ -573,6 +763,7 @@ impl Exchange {
         if !head.status.is_success() {
             return self.collect(attempt, head);
         }
+        self.judge(now, &attempt, None);
         let delivered = match self.body.take() {
             None => self.first_delivery(head).map(|(body, check)| {
                 let at = body.first;
@@ -674,6 +865,8 @@ impl Exchange {
             && head.status != StatusCode::NOT_MODIFIED
         {
             let error = truncated(body.len() as u64, Some(expected)).with_status(head.status);
+            self.watch.attempt_over(now, &attempt.watch, Some(&error), body.len() as u64);
+            self.judge(now, attempt, Some(&error));
             self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
             return;
         }
@@ -682,6 +875,8 @@ impl Exchange {
         let failed_late =
             head.status.is_success() && !self.draft.wants_checksum && xml::root_name(&body) == Some("Error");
         if head.status.is_success() && !failed_late {
+            self.watch.attempt_over(now, &attempt.watch, None, body.len() as u64);
+            self.judge(now, attempt, None);
             if self.draft.wants_checksum
                 && let Err(error) = self.delivery(&head).and_then(|(_, mut check)| {
                     check.update(&body)?;
@@ -695,11 +890,16 @@ impl Exchange {
             return;
         }
         let error = error_answer::read(&head, &body);
+        self.watch.attempt_over(now, &attempt.watch, Some(&error), body.len() as u64);
+        self.judge(now, attempt, Some(&error));
         self.refused(now, attempt, &head, error);
     }
 
     fn succeed(&mut self, outcome: Outcome) -> State {
-        self.session.quota().give_back(self.taken.take());
+        self.retries.succeeded(&mut self.session.quota());
+        if let Some(skew) = self.skew {
+            self.session.set_clock_skew(skew);
+        }
         State::Finished(outcome)
     }
 
@@ -714,18 +914,23 @@ impl Exchange {
         }
         if error.kind() == ErrorKind::ExpiredToken && self.rejected.is_none() && attempt.generation.is_some()
         {
-            tracing::debug!(operation = self.operation, "credentials expired, fetching new ones");
+            self.watch.credentials_refused();
             self.rejected = attempt.generation;
             return self.again_or_fail(&error);
         }
-        if error.kind() == ErrorKind::RequestTimeTooSkewed
-            && !self.clock_corrected
-            && let Some(service) = service_date(&head.headers)
-        {
-            tracing::warn!(operation = self.operation, service = %service, here = %now.wall, "the clock is off, corrected by the service's");
-            self.clock_corrected = true;
-            self.session.set_service_time(now, service);
+        if let Some(skew) = self.clock_skew(now, attempt, head, &error) {
+            self.watch.clock_corrected(skew);
+            self.skew = Some(skew);
             return self.again_or_fail(&error);
+        }
+        if let Some(meaning) =
+            meaning_of(self.operation, error.kind()).filter(|_| self.looks && self.look.is_none())
+            && let Some(lost) = self.lost.take()
+        {
+            events::looking(&error);
+            let next = Look::begin(meaning, self.draft.clone(), error, lost);
+            self.state = self.after_look(next);
+            return;
         }
         if self.body.is_some() && error.kind() == ErrorKind::PreconditionFailed {
             let message = "the object was replaced while it was being read";
@@ -735,19 +940,50 @@ impl Exchange {
         self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
     }
 
+    /// What a look leads to.
+    fn after_look(&mut self, next: Next) -> State {
+        match next {
+            Next::Look(draft, look) => {
+                self.draft = *draft;
+                self.look = Some(look);
+                self.region = self.session.region_of(self.draft.bucket.as_deref());
+                self.redirects = Redirects::default();
+                self.retries = RetryStrategy::new(self.session.config().retry);
+                State::Ready
+            }
+            Next::Done(head, body) => {
+                events::done_before();
+                self.succeed(Outcome::Reply(head, Bytes::from(body)))
+            }
+            Next::Failed(error) => State::Failed(error),
+        }
+    }
+
     /// Sends the request again, to where the bucket turned out to be.
     fn move_to(&mut self, attempt: &Attempt, region: Region, error: &Error) {
-        tracing::debug!(
-            operation = self.operation,
-            from = attempt.region.as_str(),
-            to = region.as_str(),
-            "redirected"
-        );
+        self.watch.redirected(&attempt.region, &region);
         if let Some(bucket) = &self.draft.bucket {
             self.session.remember_region(bucket, region.clone());
         }
         self.region = region;
         self.again_or_fail(error);
+    }
+
+    /// How far our clock is off, if that is why this attempt was refused and none was corrected yet.
+    fn clock_skew(
+        &self,
+        now: Now,
+        attempt: &Attempt,
+        head: &response::Parts,
+        error: &Error,
+    ) -> Option<ClockSkew> {
+        if self.skew.is_some() || attempt.anonymous {
+            return None;
+        }
+        let total = ClockSkew::from_answer(attempt.sent, now.wall, &head.headers)?;
+        // What is judged is the time that was signed, which may have been corrected already.
+        let left = ClockSkew::between(attempt.signed, total.correct(attempt.sent));
+        left.explains(error).then_some(total)
     }
 
     /// Sends the request again at once, unless its body is gone.
@@ -766,19 +1002,35 @@ impl Exchange {
         not_sent: bool,
         headers: Option<&HeaderMap>,
     ) -> State {
-        let Some(reason) = Reason::of(&error) else { return State::Failed(error) };
-        self.throttled |= reason == Reason::Throttling;
-        if !not_sent && matches!(self.draft.payload, Payload::Source { replayable: false, .. }) {
+        let reason = self.session.config().reason_to_retry(&error);
+        self.throttled |= reason == Some(RetryReason::Throttling);
+        if reason.is_some()
+            && !not_sent
+            && matches!(self.draft.payload, Payload::Source { replayable: false, .. })
+        {
             return State::Failed(gone(&error));
         }
-        let config = &self.session.config().retry;
-        let taken = (self.tries < config.max_attempts).then(|| self.session.quota().take(reason)).flatten();
-        if taken.is_none() {
-            return State::Failed(error);
+        let hint = headers.and_then(RetryHint::from_headers);
+        let jitter = self.rng.fraction();
+        let verdict = self.retries.failed(&mut self.session.quota(), reason, hint, jitter);
+        let (wait, reason) = match (verdict, reason) {
+            (RetryVerdict::Retry { wait }, Some(reason)) => (wait, reason),
+            (RetryVerdict::QuotaExhausted, _) => {
+                events::giving_up("the calls of this client have repeated too much lately", &error);
+                return State::Failed(error);
+            }
+            (RetryVerdict::AttemptsExhausted, _) => {
+                events::giving_up("that was the last attempt", &error);
+                return State::Failed(error);
+            }
+            _ => return State::Failed(error),
+        };
+        self.watch.retrying(reason, wait, self.attempts, &error);
+        if !not_sent && may_have_worked(&self.draft.method, &error) && self.look.is_none() {
+            let sent = self.receipt.as_ref().and_then(Receipt::checksum);
+            let lost = self.lost.get_or_insert(Lost { at: self.sent_at, sent: None });
+            lost.sent = lost.sent.take().or(sent);
         }
-        self.taken = taken;
-        let wait = backoff(config, reason, self.tries, self.rng.fraction(), headers);
-        tracing::debug!(operation = self.operation, attempt = self.attempts, ?wait, reason = %error, "trying again");
         State::Backoff(now.mono.saturating_add(wait))
     }
 
@@ -792,7 +1044,7 @@ impl Exchange {
         }
         if body.came_before != done {
             // Whatever is wrong, it lets something through.
-            self.tries = 1;
+            self.retries.progressed();
         }
         let (next, last) = (body.first + done, body.first + len - 1);
         let Ok(range) = HeaderValue::from_str(&format!("bytes={next}-{last}")) else {
@@ -802,6 +1054,7 @@ impl Exchange {
         self.draft.headers.insert(IF_MATCH, etag.clone());
         // A range is one of the object, whichever part of it was asked for.
         self.draft.remove_query("partNumber");
+        events::resuming(next);
         body.came_before = done;
         body.check = Some(check);
         self.body = Some(body);
@@ -840,20 +1093,29 @@ fn gone(error: &Error) -> Error {
     error.clone().with_message(message)
 }
 
+/// Whether the service is out of order, as far as this attempt tells: there is no answer, or one that says so.
+/// That it refuses, or asks to slow down, it can do only while it works.
+fn is_outage(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::ServiceUnavailable | ErrorKind::Connect | ErrorKind::Dns | ErrorKind::Tls => true,
+        ErrorKind::Timeout | ErrorKind::TruncatedBody => error.status().is_none_or(|s| !s.is_client_error()),
+        _ => false,
+    }
+}
+
+/// Whether an attempt at a write that ended so may have done its work all the same.
+fn may_have_worked(method: &Method, error: &Error) -> bool {
+    !method.is_safe()
+        && error.kind() != ErrorKind::SlowDown
+        && error.status().is_none_or(|status| !status.is_client_error())
+}
+
 fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     [a, b].into_iter().flatten().min()
 }
 
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
-/// The service's time, unless a cache may have kept the answer (`Age`).
-fn service_date(headers: &HeaderMap) -> Option<Timestamp> {
-    if headers.contains_key("age") {
-        return None;
-    }
-    Timestamp::parse_http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
 fn malformed<T>(message: String) -> Result<T, Error> {

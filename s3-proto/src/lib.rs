@@ -8,6 +8,7 @@
 //! - [`Machine`], [`Step`], [`Task`], [`Answer`], [`BodyPlan`]: the contract between a machine and its driver.
 //! - [`Call`], [`call::Stream`], [`Pages`]: one operation, one with a streamed body, all pages of a list.
 //! - [`Session`] and [`Config`]: what the calls of a client share.
+//! - [`retry`], [`skew`], [`breaker`], [`limit`]: policy, as pure types.
 //! - [`sign`], [`credentials`], [`endpoint`], [`checksum`], [`xml`]: the parts, usable by themselves.
 //!
 //! # Driving a machine by hand
@@ -61,9 +62,13 @@
 //!
 //! - `json`: `get_object_json` and `put_object_json`, by serde.
 //! - `sigv4a`: Signature V4a, for multi-region access points, by p256.
+//! - `metrics`: counters and histograms by the facade of that name; spans and events by `tracing` are always
+//!   there.
 #![forbid(unsafe_code)]
 
+mod ambiguity;
 mod body;
+pub mod breaker;
 pub mod call;
 pub mod checksum;
 pub mod client;
@@ -76,20 +81,24 @@ mod error_answer;
 mod etag;
 mod exchange;
 pub mod files;
+pub mod limit;
 mod machine;
+mod observe;
 pub mod ops;
 pub mod pages;
 mod prepare;
 pub mod redact;
 mod redirect;
-mod retry;
+pub mod retry;
 mod script;
 mod secret;
 mod session;
 mod shortcuts;
 pub mod sign;
+pub mod skew;
 mod timestamp;
 pub mod transfer;
+mod turn;
 pub mod validate;
 pub mod xml;
 
@@ -104,7 +113,7 @@ pub use machine::{
     TaskId, Timeouts,
 };
 pub use pages::Pages;
-pub use retry::RetryConfig;
+pub use retry::{RetryConfig, RetryMode};
 pub use script::Tasks;
 pub use secret::Secret;
 pub use session::Session;

@@ -26,6 +26,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) credentials: Option<&'a Credentials>,
     pub(crate) region: &'a Region,
     pub(crate) time: Timestamp,
+    /// The number of the attempt, from 1 on.
+    pub(crate) attempt: u32,
+    /// Names the call in all its attempts.
+    pub(crate) invocation: Option<&'a HeaderValue>,
 }
 
 pub(crate) struct Prepared {
@@ -106,6 +110,13 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
     }
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("s3-proto/", env!("CARGO_PKG_VERSION"))));
+    let info = format!("attempt={}; max={}", plan.attempt, config.retry.attempts().max(plan.attempt));
+    if let Ok(value) = HeaderValue::from_str(&info) {
+        headers.insert("amz-sdk-request", value);
+    }
+    if let Some(id) = plan.invocation {
+        headers.insert("amz-sdk-invocation-id", id.clone());
+    }
     let expect_continue = config.asks_before(len);
     if expect_continue {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));

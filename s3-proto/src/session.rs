@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use http::HeaderValue;
+
+use crate::breaker::CircuitBreaker;
 use crate::config::Config;
 use crate::credentials::Cache;
 use crate::endpoint::Region;
 use crate::files::FileId;
-use crate::retry::{Quota, Rng};
+use crate::limit::RateLimiter;
+use crate::retry::{ClientRate, RetryMode, RetryQuota, Rng};
 use crate::sign::{KeyCache, SigningKey};
+use crate::skew::ClockSkew;
 use crate::{Credentials, Error, Now, Timestamp};
 
 /// Cheap to clone; all clones share the same caches.
@@ -24,19 +28,20 @@ struct Inner {
     keys: Mutex<KeyCache>,
     /// Where buckets turned out to be.
     regions: Mutex<BTreeMap<String, Region>>,
-    quota: Quota,
+    quota: Mutex<RetryQuota>,
+    /// Of the adaptive mode.
+    rate: Option<Mutex<ClientRate>>,
+    limiter: Option<Mutex<RateLimiter>>,
+    /// By host.
+    breakers: Mutex<BTreeMap<String, CircuitBreaker>>,
     calls: AtomicU64,
     /// Files that machines have opened.
     files: AtomicU64,
-    /// What the service's clock is ahead of ours.
-    clock: Mutex<ClockOffset>,
+    clock: Mutex<ClockSkew>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct ClockOffset {
-    ahead: Duration,
-    behind: Duration,
-}
+/// How many hosts have a breaker.
+const MAX_BREAKERS: usize = 1_000;
 
 /// How many buckets' regions are remembered.
 const MAX_REGIONS: usize = 1_000;
@@ -44,12 +49,16 @@ const MAX_REGIONS: usize = 1_000;
 impl Session {
     /// A session with empty caches.
     pub fn new(config: Config) -> Self {
+        let adaptive = config.retry.mode == RetryMode::Adaptive;
         Self(Arc::new(Inner {
+            rate: adaptive.then(Mutex::default),
+            limiter: config.rate_limit.map(|limit| Mutex::new(RateLimiter::new(limit))),
+            breakers: Mutex::default(),
             config,
             credentials: Cache::default(),
             keys: Mutex::new(KeyCache::new()),
             regions: Mutex::default(),
-            quota: Quota::new(),
+            quota: Mutex::default(),
             calls: AtomicU64::new(0),
             files: AtomicU64::new(0),
             clock: Mutex::default(),
@@ -65,8 +74,31 @@ impl Session {
         &self.0.credentials
     }
 
-    pub(crate) fn quota(&self) -> &Quota {
-        &self.0.quota
+    pub(crate) fn quota(&self) -> MutexGuard<'_, RetryQuota> {
+        lock(&self.0.quota)
+    }
+
+    /// The rate of the adaptive mode, if that is the mode.
+    pub(crate) fn client_rate(&self) -> Option<MutexGuard<'_, ClientRate>> {
+        self.0.rate.as_ref().map(lock)
+    }
+
+    /// The limit of the client's own, if it has one.
+    pub(crate) fn rate_limiter(&self) -> Option<MutexGuard<'_, RateLimiter>> {
+        self.0.limiter.as_ref().map(lock)
+    }
+
+    /// Asks or tells the breaker of a host; `None` if there are no breakers.
+    pub(crate) fn breaker<T>(&self, host: &str, f: impl FnOnce(&mut CircuitBreaker) -> T) -> Option<T> {
+        let config = self.0.config.circuit_breaker?;
+        let mut breakers = lock(&self.0.breakers);
+        if !breakers.contains_key(host) {
+            if breakers.len() >= MAX_BREAKERS {
+                breakers.pop_first();
+            }
+            breakers.insert(host.to_owned(), CircuitBreaker::new(config));
+        }
+        breakers.get_mut(host).map(f)
     }
 
     /// A generator for one call: another for each, the same again in a replay.
@@ -78,6 +110,20 @@ impl Session {
     /// A name for a file that a machine opens.
     pub(crate) fn new_file(&self) -> FileId {
         FileId::new(self.0.files.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A name for one call (a UUID, version 4); `None` if no seed was chosen, for it would not be unique then.
+    pub(crate) fn invocation_id(&self, mut rng: Rng) -> Option<HeaderValue> {
+        if self.0.config.seed == 0 {
+            return None;
+        }
+        let random = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+        let id = random & !(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+        let mut text = format!("{id:032x}");
+        for at in [20, 16, 12, 8] {
+            text.insert(at, '-');
+        }
+        HeaderValue::from_str(&text).ok()
     }
 
     pub(crate) fn key(
@@ -115,13 +161,11 @@ impl Session {
 
     /// The service's time, as far as it is known.
     pub(crate) fn service_time(&self, now: Now) -> Timestamp {
-        let ClockOffset { ahead, behind } = *lock(&self.0.clock);
-        now.wall.saturating_add(ahead).saturating_sub(behind)
+        lock(&self.0.clock).correct(now.wall)
     }
 
-    pub(crate) fn set_service_time(&self, now: Now, service: Timestamp) {
-        *lock(&self.0.clock) =
-            ClockOffset { ahead: service.since(now.wall), behind: now.wall.since(service) };
+    pub(crate) fn set_clock_skew(&self, skew: ClockSkew) {
+        *lock(&self.0.clock) = skew;
     }
 }
 

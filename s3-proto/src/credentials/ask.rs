@@ -10,7 +10,7 @@ use super::json::Object;
 use crate::error::{kind_of_code, kind_of_status};
 use crate::error_answer::clean;
 use crate::machine::{Now, Payload, Timeouts};
-use crate::retry::{Reason, RetryConfig, backoff};
+use crate::retry::{RetryConfig, RetryHint, RetryReason, backoff};
 use crate::script::Tasks;
 use crate::secret::Secret;
 use crate::{Error, ErrorKind, Phase};
@@ -71,10 +71,11 @@ pub(super) async fn send(
         };
         let again = attempt < patience.attempts
             && (patience.again_if_unreachable || error.phase().is_none_or(|phase| phase > Phase::Connect));
-        let Some(reason) = Reason::of(&error).filter(|_| again) else {
+        let Some(reason) = RetryReason::of(&error).filter(|_| again) else {
             return Err(error.with_attempts(attempt));
         };
-        let wait = backoff(&policy, reason, attempt, tasks.fraction(), headers.as_ref());
+        let hint = headers.as_ref().and_then(RetryHint::from_headers);
+        let wait = backoff(&policy, reason, attempt, tasks.fraction(), hint);
         tracing::debug!(attempt, ?wait, reason = error.message(), "asking for credentials again");
         tasks.wait(wait).await?;
     }

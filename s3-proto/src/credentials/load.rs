@@ -2,6 +2,7 @@
 
 use super::chain::DefaultChain;
 use super::context::{Context, Found};
+use super::retry_from;
 use super::settings::{
     addressing_style_from, endpoint_options_from, endpoint_url_from, request_checksums_from,
     response_checksums_from,
@@ -15,7 +16,7 @@ use crate::retry::Rng;
 use crate::script::{Script, Tasks};
 use crate::{Error, ErrorKind, Phase};
 
-/// Reads region, endpoint and addressing style from the environment and the profile files, as the AWS tools
+/// Reads region, endpoint, addressing style and retries from the environment and the profile files, as the AWS tools
 /// do; credentials are looked up there when the first call needs them.
 ///
 /// If nothing names a region and there is no endpoint of one's own, the instance metadata service is asked for
@@ -59,6 +60,7 @@ async fn load(tasks: Tasks, chain: DefaultChain) -> Result<Config, Error> {
     let mut config = Config::new(region)?;
     config.credentials = CredentialsSource::Default(context.chain.clone());
     config.endpoint = endpoint;
+    config.retry = retry_from(environment, profiles, profile)?;
     if let Some(style) = addressing_style_from(profiles, profile)? {
         config.addressing_style = Some(style);
     }

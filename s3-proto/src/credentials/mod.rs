@@ -14,6 +14,7 @@ mod process;
 mod profile;
 mod profile_files;
 mod provider;
+mod retry_settings;
 mod settings;
 mod sso;
 mod sts;
@@ -31,6 +32,7 @@ pub use locations::{FileLocations, Platform, file_locations};
 pub use profile::{ProfileBase, ProfileChain, profile_chain};
 pub use profile_files::{FileRead, ProfileFile, ProfileSet, Section};
 pub use provider::{CredentialsProvider, CredentialsSource, FetchCredentials};
+pub use retry_settings::retry_from;
 pub use settings::{
     addressing_style_from, endpoint_options_from, endpoint_url_from, region_from, request_checksums_from,
     response_checksums_from,

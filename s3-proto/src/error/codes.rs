@@ -29,6 +29,7 @@ const CODES: &[(&str, ErrorKind)] = &[
     ("InvalidToken", ErrorKind::InvalidToken),
     ("RequestTimeTooSkewed", ErrorKind::RequestTimeTooSkewed),
     ("RequestExpired", ErrorKind::RequestTimeTooSkewed),
+    ("RequestInTheFuture", ErrorKind::RequestTimeTooSkewed),
     ("BucketAlreadyExists", ErrorKind::BucketAlreadyExists),
     ("BucketAlreadyOwnedByYou", ErrorKind::BucketAlreadyOwnedByYou),
     ("BucketNotEmpty", ErrorKind::BucketNotEmpty),
@@ -99,7 +100,8 @@ pub(crate) fn kind_of_status(status: StatusCode) -> ErrorKind {
         412 => ErrorKind::PreconditionFailed,
         413 => ErrorKind::EntityTooLarge,
         416 => ErrorKind::InvalidRange,
-        429 | 503 => ErrorKind::SlowDown,
+        // 503 without a code may be a proxy's, or the service's own trouble.
+        429 => ErrorKind::SlowDown,
         501 => ErrorKind::NotImplemented,
         500..=599 => ErrorKind::ServiceUnavailable,
         _ => ErrorKind::Service,

@@ -8,6 +8,7 @@ mod transport;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -105,6 +106,12 @@ pub enum ErrorKind {
     MalformedResponse,
     /// Reading the data to upload, or writing a download, failed on this side.
     LocalIo,
+    /// The circuit breaker of this client lets nothing through to an endpoint that keeps failing;
+    /// [`Error::retry_after`] says how long.
+    CircuitOpen,
+    /// The rate limiter of this client would have made the call wait for too long;
+    /// [`Error::retry_after`] says how long.
+    RateLimited,
     /// The caller cancelled.
     Cancelled,
     /// A machine was driven in a way that its contract does not allow.
@@ -180,6 +187,7 @@ struct Inner {
     extended_request_id: Option<String>,
     region: Option<String>,
     attempts: u32,
+    retry_after: Option<Duration>,
     /// What the evidence says where the kind alone does not decide.
     retryable: Option<bool>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -201,6 +209,7 @@ impl Error {
             extended_request_id: None,
             region: None,
             attempts: 0,
+            retry_after: None,
             retryable: None,
             source: None,
         }))
@@ -272,6 +281,12 @@ impl Error {
         self.0.attempts
     }
 
+    /// How long, from when it failed, it is of no use to try again: until a circuit breaker lets an attempt
+    /// through, or a rate limiter a request. `None` if nobody knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// Whether the same call may succeed later without a change on this side.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable.unwrap_or(matches!(
@@ -285,6 +300,8 @@ impl Error {
                 | ErrorKind::ChecksumMismatch
                 | ErrorKind::BadDigest
                 | ErrorKind::Conflict
+                | ErrorKind::CircuitOpen
+                | ErrorKind::RateLimited
         ))
     }
 
@@ -352,6 +369,11 @@ impl Error {
 
     pub(crate) fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.attempts = attempts;
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
         self
     }
 

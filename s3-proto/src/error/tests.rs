@@ -181,7 +181,8 @@ fn each_code_and_status_has_its_kind() {
         (412, ErrorKind::PreconditionFailed),
         (416, ErrorKind::InvalidRange),
         (500, ErrorKind::ServiceUnavailable),
-        (503, ErrorKind::SlowDown),
+        (429, ErrorKind::SlowDown),
+        (503, ErrorKind::ServiceUnavailable),
     ];
     for (status, kind) in by_status {
         assert_eq!(kind_of_status(StatusCode::from_u16(status).unwrap()), kind, "{status}");

@@ -15,7 +15,7 @@ use crate::ops::{
     Delete, DeleteError, DeleteObjects, ListObjectVersions, ListObjectsV2, ObjectIdentifier, Operation,
 };
 use crate::pages::Pages;
-use crate::retry::{Reason, Rng, backoff};
+use crate::retry::{RetryReason, Rng, backoff};
 use crate::session::Session;
 use crate::validate::MAX_DELETE_KEYS;
 use crate::{Error, ErrorKind};
@@ -253,16 +253,17 @@ impl DeleteMany {
     fn may_try_again(&mut self, now: Now, doomed: &Doomed, error: &Error) -> bool {
         let config = &self.session.config().retry;
         let tries = doomed.tries + 1;
-        let Some(reason) = Reason::of(error).filter(|_| tries < config.max_attempts) else { return false };
+        let reason = self.session.config().reason_to_retry(error);
+        let Some(reason) = reason.filter(|_| tries < config.attempts()) else { return false };
         if self.again.is_empty() {
             // One repetition is one request, however many objects it is for.
-            if self.session.quota().take(reason).is_none() {
+            if !self.session.quota().take(config.spec.cost(reason)) {
                 return false;
             }
             let wait = backoff(config, reason, tries, self.rng.fraction(), None);
             self.not_before = Some(now.mono.saturating_add(wait));
         }
-        if reason == Reason::Throttling {
+        if reason == RetryReason::Throttling {
             self.window.slow_down(now.mono);
         }
         self.report.retries += 1;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use s3_proto::ops::Operation;
 use s3_proto::{
-    Answer, BodyPlan, Call, Config, Credentials, Instant, Machine, Now, Payload, Session, Step, Task,
-    Timestamp,
+    Answer, BodyPlan, Call, Config, Credentials, Instant, Machine, Now, Payload, Phase, Session, Step, Task,
+    TaskId, Timestamp, TransportError,
 };
 
 use crate::tally::{Verdict, fail};
@@ -27,10 +27,15 @@ impl Response {
     }
 }
 
+/// To Amazon S3.
+pub(crate) fn config() -> Result<Config, Verdict> {
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret")?;
+    Ok(Config::new("us-east-1")?.with_credentials(credentials))
+}
+
 /// One attempt, to Amazon S3.
 pub(crate) fn session() -> Result<Session, Verdict> {
-    let credentials = Credentials::new("AKIDEXAMPLE", "secret")?;
-    Ok(Session::new(Config::new("us-east-1")?.with_credentials(credentials).with_max_attempts(1)))
+    Ok(Session::new(config()?.with_max_attempts(1)))
 }
 
 fn now() -> Result<Now, Verdict> {
@@ -55,14 +60,7 @@ pub(crate) fn drive<M: Machine>(mut machine: M, response: &Response) -> Result<E
     let now = now()?;
     for _ in 0..MAX_POLLS {
         match machine.poll(now) {
-            Step::Start(id, Task::Http(_)) => {
-                if let BodyPlan::Collect = machine.answer(now, id, Answer::Head(&response.head)) {
-                    if !response.body.is_empty() {
-                        let _ = machine.answer(now, id, Answer::Chunk(&response.body));
-                    }
-                    let _ = machine.answer(now, id, Answer::End(None));
-                }
-            }
+            Step::Start(id, Task::Http(_)) => answer(&mut machine, now, id, response),
             Step::Item(item) => return Ok(Ok(Came::Item(item))),
             Step::Done(result) => return Ok(result.map(Came::Output)),
             Step::Cancel(_) => {}
@@ -73,6 +71,55 @@ pub(crate) fn drive<M: Machine>(mut machine: M, response: &Response) -> Result<E
         }
     }
     Err(fail("an end of the call", "none"))
+}
+
+/// What becomes of a request.
+pub(crate) enum Reply {
+    Answered(Response),
+    Failed(TransportError),
+}
+
+/// How a machine went through a script.
+pub(crate) struct Scripted<T> {
+    pub(crate) result: Result<T, s3_proto::Error>,
+    /// The heads of the requests, in their order.
+    pub(crate) requests: Vec<http::HeaderMap>,
+}
+
+/// Gives the replies in turn, one to each request; waits are over at once.
+pub(crate) fn script<M: Machine>(
+    mut machine: M,
+    replies: Vec<Reply>,
+) -> Result<Scripted<M::Output>, Verdict> {
+    let (mut now, mut replies, mut requests) = (now()?, replies.into_iter(), Vec::new());
+    for _ in 0..MAX_POLLS {
+        match machine.poll(now) {
+            Step::Start(id, Task::Http(task)) => {
+                requests.push(task.request.headers().clone());
+                match replies.next() {
+                    Some(Reply::Answered(response)) => answer(&mut machine, now, id, &response),
+                    Some(Reply::Failed(cause)) => {
+                        let _ = machine.answer(now, id, Answer::Failed { phase: Phase::Wait, cause });
+                    }
+                    None => return Err(fail("an end of the call", "one more request")),
+                }
+            }
+            Step::Wait(Some(until)) if until > now.mono => now.mono = until,
+            Step::Done(result) => return Ok(Scripted { result, requests }),
+            Step::Cancel(_) | Step::Item(_) => {}
+            Step::Start(..) | Step::Wait(_) => return Err(fail("an end of the call", "another step")),
+        }
+    }
+    Err(fail("an end of the call", "none"))
+}
+
+fn answer<M: Machine>(machine: &mut M, now: Now, id: TaskId, response: &Response) {
+    if let BodyPlan::Collect = machine.answer(now, id, Answer::Head(&response.head)) {
+        if !response.body.is_empty() {
+            let _ = machine.answer(now, id, Answer::Chunk(&response.body));
+        }
+        let _ = machine.answer(now, id, Answer::End(None));
+    }
 }
 
 /// The request that an operation sends first, to Amazon S3.

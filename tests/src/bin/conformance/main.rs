@@ -18,6 +18,7 @@ mod endpoints;
 mod names;
 mod profiles;
 mod protocol;
+mod retry;
 mod s3_api;
 mod sigv4;
 mod tally;
@@ -43,6 +44,7 @@ const LISTS: &[&[List]] = &[
     profiles::LISTS,
     credential_chain::LISTS,
     protocol::LISTS,
+    retry::LISTS,
     names::LISTS,
     s3_api::LISTS,
     xml_samples::LISTS,
