@@ -356,10 +356,11 @@ impl<T: Text> Element for T {
             .ok_or_else(|| malformed(format!("an element in {} is empty", reader.path())))
     }
     fn read_optional(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
+        let name = reader.name();
         let text = reader.text()?;
         match T::parse(&text) {
             None if text.trim().is_empty() => Ok(None),
-            None => Err(malformed(format!("a value in {} is not what S3 sends", reader.path()))),
+            None => Err(malformed(format!("<{name}> in {} is not what S3 sends", reader.path()))),
             value => Ok(value),
         }
     }

@@ -184,7 +184,7 @@ mod tests {
             ("<FirstPartSize>8<", "<FirstPartSize>0<", "sizes"),
             ("<Number>5<", "<Number>6<", "part 6"),
             ("<Number>5<", "<Number>0<", "part 0"),
-            ("ChecksumCRC64NVME>", "ChecksumXXHASH64>", "part 0"),
+            ("ChecksumCRC64NVME>", "ChecksumSHA256>", "is not a checksum"),
             ("<ETag>abc-2</ETag>", "", "ETag"),
             ("DownloadCheckpoint>", "UploadCheckpoint>", "another document"),
         ];

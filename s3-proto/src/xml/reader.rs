@@ -90,6 +90,11 @@ impl<'a> Reader<'a> {
         self.open.join("/")
     }
 
+    /// The name of the element that it is in.
+    pub(crate) fn name(&self) -> &'a str {
+        self.open.last().copied().unwrap_or_default()
+    }
+
     /// Enters the root element and returns its name. The first call on a reader.
     pub fn root(&mut self) -> Result<&'a str, Error> {
         self.check()?;
