@@ -6,9 +6,10 @@ mod support;
 
 use bytes::Bytes;
 use s3_proto::checksum::ChecksumAlgorithm as A;
+use s3_proto::endpoint::Provider;
 use s3_proto::ops::{CopyObject, CopySource, MetadataDirective, PutObject, SseCustomerKey, TaggingDirective};
 use s3_proto::transfer::{Cleanup, Copy, CopyOptions, Upload, UploadOptions};
-use s3_proto::{ETag, ErrorKind};
+use s3_proto::{ETag, ErrorKind, Session};
 use support::store::digest;
 use support::yard::{Fate, Yard, source};
 use support::*;
@@ -66,6 +67,14 @@ fn one_request_copies_what_is_small_and_parts_what_is_large() {
         assert_eq!(yard.count("UploadPartCopy"), if parts == 1 { 0 } else { parts });
         assert!(yard.in_flight.iter().all(|n| *n <= 3));
     }
+}
+
+#[test]
+fn a_store_that_copies_no_parts_is_asked_for_the_whole() {
+    let mut yard = yard(source(3 * PART));
+    let session = Session::new(aws().with_provider(Provider::GOOGLE));
+    let report = yard.run(Copy::new(session, op(), small_parts())).ok();
+    assert_eq!((report.upload_id, yard.count("CopyObject")), (None, 1));
 }
 
 #[test]

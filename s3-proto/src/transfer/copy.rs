@@ -129,7 +129,9 @@ impl Copy {
         let tag_count = head.tag_count;
         let lost = head.missing_meta.filter(|n| *n > 0);
         self.source = Some(head);
-        if len <= self.options.threshold.min(MAX_PUT_SIZE) {
+        // A store that copies no parts knows by itself how much it copies at once.
+        let fits = len <= self.options.threshold.min(MAX_PUT_SIZE);
+        if fits || !self.session.config().provider().part_copy {
             return self.copy_whole(len);
         }
         if let Some(lost) = lost.filter(|_| self.op.metadata_directive != Some(MetadataDirective::Replace)) {
@@ -182,7 +184,7 @@ impl Copy {
 
     fn copy_in_parts(&mut self, tags: Option<String>) {
         let len = self.source.as_ref().and_then(|source| source.content_length);
-        match Plan::new(len, self.options.part_size) {
+        match Plan::new(len, self.options.part_size, &self.session.config().provider()) {
             Ok(plan) => {
                 if let Some(mut assembly) = self.assemble(plan, tags) {
                     assembly.create(&mut self.requests);

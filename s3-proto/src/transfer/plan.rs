@@ -1,7 +1,8 @@
 //! How an object is cut into parts.
 
 use crate::Error;
-use crate::validate::{MAX_PART_NUMBER, check_object_size, check_part_size};
+use crate::endpoint::Provider;
+use crate::validate::{check_object_size, check_part_size};
 
 /// Equal parts, but for the last: some stores want nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +15,22 @@ pub(super) struct Plan {
 const MIB: u64 = 1 << 20;
 
 impl Plan {
-    /// Parts of `wanted` bytes, or of as many more as it takes for 10,000 parts to be enough.
-    pub(super) fn new(len: Option<u64>, wanted: u64) -> Result<Self, Error> {
+    /// Parts of `wanted` bytes, or of as many more as the store asks for, or as it takes for the most parts that
+    /// it allows to be enough.
+    pub(super) fn new(len: Option<u64>, wanted: u64, store: &Provider) -> Result<Self, Error> {
         check_part_size(wanted, false)?;
+        let wanted = wanted.max(store.min_part_size);
         let Some(len) = len else { return Ok(Self { part_size: wanted, len: None }) };
         check_object_size(len)?;
-        let least = len.div_ceil(u64::from(MAX_PART_NUMBER)).next_multiple_of(MIB);
-        Ok(Self { part_size: wanted.max(least), len: Some(len) })
+        let least = len.div_ceil(u64::from(store.max_parts.max(1))).next_multiple_of(MIB);
+        let part_size = wanted.max(least);
+        if part_size > store.max_part_size {
+            return Err(Error::invalid_input(format!(
+                "{len} bytes take parts of {part_size} bytes, but '{}' has at most {} parts of at most {} bytes",
+                store.name, store.max_parts, store.max_part_size
+            )));
+        }
+        Ok(Self { part_size, len: Some(len) })
     }
 
     /// How many parts there are, if that is known.
@@ -46,7 +56,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::ErrorKind;
-    use crate::validate::{MAX_OBJECT_SIZE, MAX_PART_SIZE, MIN_PART_SIZE};
+    use crate::validate::{MAX_OBJECT_SIZE, MAX_PART_NUMBER, MAX_PART_SIZE, MIN_PART_SIZE};
     use proptest::prelude::*;
 
     const GIB: u64 = 1 << 30;
@@ -68,7 +78,7 @@ mod tests {
             (MAX_OBJECT_SIZE, MAX_PART_SIZE, MAX_PART_SIZE, 10_000, MAX_PART_SIZE),
         ];
         for (len, wanted, part_size, count, last) in cases {
-            let plan = Plan::new(Some(len), wanted).unwrap();
+            let plan = Plan::new(Some(len), wanted, &Provider::AWS).unwrap();
             let found = (plan.part_size, plan.count().unwrap());
             assert_eq!(found, (part_size, count), "{len} bytes in parts of {wanted}");
             assert_eq!(plan.len_of(count), last, "the last of {len} bytes");
@@ -83,8 +93,28 @@ mod tests {
             (Some(MAX_OBJECT_SIZE + 1), 8 * MIB),
             (None, 0),
         ] {
-            assert_eq!(Plan::new(len, wanted).unwrap_err().kind(), ErrorKind::InvalidInput, "{len:?}");
+            assert_eq!(
+                Plan::new(len, wanted, &Provider::AWS).unwrap_err().kind(),
+                ErrorKind::InvalidInput,
+                "{len:?}"
+            );
         }
+    }
+
+    #[test]
+    fn a_store_may_want_fewer_and_larger_parts() {
+        let mut store = Provider::GENERIC;
+        (store.max_parts, store.min_part_size, store.max_part_size) = (1_000, 10 * MIB, GIB);
+        let part_size = |len| Plan::new(Some(len), 8 * MIB, &store).map(|plan| plan.part_size);
+
+        assert_eq!(part_size(GIB).unwrap(), 10 * MIB);
+        assert_eq!(part_size(20_000 * MIB).unwrap(), 20 * MIB);
+        assert_eq!(part_size(1_000 * GIB).unwrap(), GIB);
+        let error = part_size(1_000 * GIB + 1).unwrap_err();
+        assert!(
+            error.message().contains("'generic' has at most 1000 parts of at most 1073741824 bytes"),
+            "{error}"
+        );
     }
 
     proptest! {
@@ -93,7 +123,7 @@ mod tests {
             len in 1..=MAX_OBJECT_SIZE,
             wanted in MIN_PART_SIZE..=MAX_PART_SIZE,
         ) {
-            let plan = Plan::new(Some(len), wanted).unwrap();
+            let plan = Plan::new(Some(len), wanted, &Provider::AWS).unwrap();
             let count = plan.count().unwrap();
             prop_assert!((1..=MAX_PART_NUMBER).contains(&count));
             prop_assert!(plan.part_size <= MAX_PART_SIZE);

@@ -271,7 +271,7 @@ impl Upload {
                 self.send_whole(self.put.body.clone(), *len, None);
             }
             Source::Stream(stream) => {
-                let part_size = Plan::new(stream.len, self.options.part_size).map(|plan| plan.part_size);
+                let part_size = self.plan(stream.len).map(|plan| plan.part_size);
                 match part_size {
                     Ok(part_size) => self.fill(part_size),
                     Err(error) => self.end(Err(error)),
@@ -330,7 +330,7 @@ impl Upload {
     }
 
     fn send_in_parts(&mut self, len: Option<u64>) {
-        let plan = match Plan::new(len, self.options.part_size) {
+        let plan = match self.plan(len) {
             Ok(plan) => plan,
             Err(error) => return self.end(Err(error)),
         };
@@ -339,6 +339,10 @@ impl Upload {
             self.assembly = Some(assembly);
             self.stage = Stage::Sending;
         }
+    }
+
+    fn plan(&self, len: Option<u64>) -> Result<Plan, Error> {
+        Plan::new(len, self.options.part_size, &self.session.config().provider())
     }
 
     fn digest(&self) -> Result<Digest, Error> {
@@ -591,9 +595,10 @@ impl Upload {
             let held = usize::from(stream.held.is_some() || stream.reading);
             if let Some(number) = assembly.wants(held).filter(|_| held == 0 && !stream.ended) {
                 let part_size = assembly.plan().part_size;
-                if number > MAX_PART_NUMBER {
+                let most = self.session.config().provider().max_parts;
+                if number > most {
                     let message = format!(
-                        "the source is longer than {MAX_PART_NUMBER} parts of {part_size} bytes: set a larger part size"
+                        "the source is longer than {most} parts of {part_size} bytes: set a larger part size"
                     );
                     assembly.fail(&mut self.requests, Error::invalid_input(message));
                 } else {
