@@ -1,6 +1,7 @@
 //! What each command does, and what it says to whom.
 
-use super::world::{Random, World};
+use super::random::Random;
+use super::world::World;
 
 #[test]
 fn a_bucket_is_made_listed_and_removed() {

@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use super::world::{Ran, Random, World, finish, moves_data, wait_until};
+use super::random::Random;
+use super::world::{Ran, World, finish, moves_data, wait_until};
 
 const INTERRUPTED: Option<i32> = Some(130);
 

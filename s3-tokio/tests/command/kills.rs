@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use s3_tokio::s3_proto::transfer::DownloadCheckpoint;
 
-use super::world::{Random, World, moves_data, setting, wait_until};
+use super::random::{Random, setting};
+use super::world::{World, moves_data, wait_until};
 
 const PART: u64 = 5 << 20;
 const PARTS: u64 = 9;

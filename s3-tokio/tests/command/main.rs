@@ -9,4 +9,6 @@
 mod commands;
 mod interrupts;
 mod kills;
+#[path = "../support/random.rs"]
+mod random;
 mod world;
