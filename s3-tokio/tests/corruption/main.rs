@@ -75,7 +75,10 @@ impl World {
                 assert!(is_right, "{what}: {flip:?} went unnoticed");
                 self.repeated += 1;
             }
-            Err(_) => self.failed += 1,
+            Err(error) => {
+                println!("{what}: {error}");
+                self.failed += 1;
+            }
         }
     }
 
@@ -150,19 +153,18 @@ async fn in_downloads() {
         };
         let path = world.folder.path().join(format!("file-{round}"));
         let flip = world.arm(data.len());
+        // In many parts, or in one.
+        let part_size = if round % 2 == 0 { SMALL as u64 } else { 8 << 20 };
         let (way, got) = match round / 3 % 4 {
             0 => ("get", get(&client, key).await),
-            1 => (
-                "download",
-                client.download("bucket", key).part_size(SMALL as u64).await.map(|got| got.bytes),
-            ),
+            1 => ("download", client.download("bucket", key).part_size(part_size).await.map(|got| got.bytes)),
             2 => {
                 let pieces =
-                    client.download_stream("bucket", key).part_size(SMALL as u64).send().collect().await;
+                    client.download_stream("bucket", key).part_size(part_size).send().collect().await;
                 ("download as a stream", pieces.map(|pieces| pieces.concat().into()))
             }
             _ => {
-                let sent = client.download_file("bucket", key, &path).part_size(SMALL as u64).await;
+                let sent = client.download_file("bucket", key, &path).part_size(part_size).await;
                 assert_eq!(sent.is_ok(), path.exists(), "{flip:?}: there is a file in spite of an error");
                 ("download into a file", sent.map(|_| std::fs::read(&path).unwrap().into()))
             }
