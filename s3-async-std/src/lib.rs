@@ -53,6 +53,9 @@ pub use source::Source;
 /// ```
 pub type Client = s3_io::driver::Client<AsyncStd>;
 
+/// The driver, for functions that take requests which are not sent yet, such as an `UploadRequest<Engine>`.
+pub type Engine = s3_io::driver::Engine<AsyncStd>;
+
 /// Settings of connections.
 ///
 /// ```

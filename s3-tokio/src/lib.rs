@@ -49,6 +49,18 @@ pub use source::Source;
 /// ```
 pub type Client = s3_io::driver::Client<Tokio>;
 
+/// The driver, for functions that take requests which are not sent yet.
+///
+/// ```
+/// use s3_tokio::Engine;
+/// use s3_tokio::s3_proto::transfer::UploadRequest;
+///
+/// fn of_video(upload: UploadRequest<Engine>) -> UploadRequest<Engine> {
+///     upload.content_type("video/mp4").part_size(64 << 20)
+/// }
+/// ```
+pub type Engine = s3_io::driver::Engine<Tokio>;
+
 /// Settings of connections.
 ///
 /// ```

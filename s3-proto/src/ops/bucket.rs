@@ -4,6 +4,7 @@
 use super::types::*;
 use super::{Description, Draft};
 use crate::Error;
+use crate::pages::Paginated;
 use crate::validate::BucketRule;
 
 operation! {
@@ -101,6 +102,24 @@ operation! {
             /// Only what begins with this.
             prefix: Option<String> = "Prefix",
         }
+    }
+}
+
+impl Paginated for ListBuckets {
+    type Entry = Bucket;
+
+    /// The token alone says whether there is more: this list has no `IsTruncated`.
+    fn next(&self, page: &ListBucketsOutput) -> Option<Self> {
+        let token = page.continuation_token.clone().filter(|token| !token.is_empty())?;
+        Some(Self { continuation_token: Some(token), ..self.clone() })
+    }
+
+    fn is_cut_short(_: &ListBucketsOutput) -> bool {
+        false
+    }
+
+    fn entries(page: ListBucketsOutput) -> Vec<Bucket> {
+        page.buckets
     }
 }
 

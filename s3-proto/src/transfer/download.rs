@@ -186,8 +186,8 @@ struct Saving {
     last: Option<Instant>,
 }
 
-/// How often what is there is saved at most.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How often what is there is saved at most. What came since then is lost in a crash.
+const SAVE_EVERY: Duration = Duration::from_millis(200);
 
 /// How many tasks on files run at once.
 const ERRANDS: usize = 4;

@@ -39,6 +39,7 @@ pub use failure::{Cleanup, FailedPart, UploadFailure};
 pub use fluent::{CopyRequest, UploadRequest};
 pub use fluent_download::{DeleteRequest, DownloadRequest, ToFile, ToMemory, ToStream};
 pub use fluent_sync::SyncRequest;
+pub use names::Filter;
 pub use progress::Progress;
 pub use stream::{DownloadStream, DownloadToMemory, Downloaded};
 pub use sync::{Compare, Direction, Sync, SyncAction, SyncFailure, SyncOptions, SyncReport};

@@ -36,20 +36,32 @@ pub(crate) fn folder_prefix(prefix: &str) -> String {
     if prefix.is_empty() || prefix.ends_with('/') { prefix.to_owned() } else { format!("{prefix}/") }
 }
 
-/// Which names take part.
+/// Which names take part in a transfer of many: what [`SyncOptions::include`](super::SyncOptions::include) and
+/// [`exclude`](super::SyncOptions::exclude) mean, for programs that walk through names by themselves.
+///
+/// ```
+/// use s3_proto::transfer::Filter;
+///
+/// let filter = Filter::new(&["*.rs".to_owned()], &["target".to_owned()]);
+/// assert!(filter.lets_through("src/lib.rs"));
+/// assert!(!filter.lets_through("target/debug/build.rs"));
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Filter {
+pub struct Filter {
     include: Vec<Glob>,
     exclude: Vec<Glob>,
 }
 
 impl Filter {
-    pub(crate) fn new(include: &[String], exclude: &[String]) -> Self {
+    /// Of names that match one of `include`, or all if that is empty, but none of `exclude`. The patterns are
+    /// those of [`SyncOptions`](super::SyncOptions).
+    pub fn new(include: &[String], exclude: &[String]) -> Self {
         let globs = |patterns: &[String]| patterns.iter().map(|p| Glob::new(p)).collect();
         Self { include: globs(include), exclude: globs(exclude) }
     }
 
-    pub(crate) fn lets_through(&self, name: &str) -> bool {
+    /// Whether this name takes part; it goes from the folder or the prefix on, with slashes.
+    pub fn lets_through(&self, name: &str) -> bool {
         let included = self.include.is_empty() || self.include.iter().any(|glob| glob.matches(name));
         included && !self.exclude.iter().any(|glob| glob.matches(name))
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::response;
+use http::{StatusCode, response};
 
 use super::fleet::{self, Fleet};
 use super::known::{Expected, Known, malformed, replaced};
@@ -438,10 +438,11 @@ impl Ranges {
         if !self.session.config().verify_checksums || !self.wants_all() {
             self.settle();
             Ok(())
-        } else if is_all {
+        } else if is_all && (head.status != StatusCode::PARTIAL_CONTENT || checksum_of(head)?.is_some()) {
             self.compare_with(head)
         } else {
-            // A checksum that comes with a range need not be that of the object.
+            // A checksum that comes with a range need not be that of the object, and with one that happens to be
+            // all of the object comes none from Amazon S3.
             self.look();
             Ok(())
         }
@@ -494,8 +495,7 @@ impl Ranges {
 
     /// Takes the checksum of the object, or asks for those of its parts if it is made of them.
     fn compare_with(&mut self, head: &response::Parts) -> Result<(), Error> {
-        let checksum = Option::<Checksum>::from_headers("", &head.headers)?;
-        match checksum.filter(|c| c.algorithm().is_computed()) {
+        match checksum_of(head)?.filter(|c| c.algorithm().is_computed()) {
             Some(checksum) if checksum.composite_parts().is_some() => {
                 self.composite = Some((checksum, Vec::new()));
                 self.ask_attributes(None);
@@ -592,6 +592,11 @@ fn wanted(op: &GetObject) -> Result<(u64, Option<u64>), Error> {
         }
         Some(_) => Err(Error::invalid_input("the range is empty: ask for one byte at least")),
     }
+}
+
+/// The checksum that an answer names.
+fn checksum_of(head: &response::Parts) -> Result<Option<Checksum>, Error> {
+    Option::<Checksum>::from_headers("", &head.headers)
 }
 
 /// The parts that an answer names, each with length and checksum; the marker of the next page, and whether
