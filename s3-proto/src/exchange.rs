@@ -889,7 +889,7 @@ impl Exchange {
             self.state = self.succeed(Outcome::Reply(head, Bytes::from(body)));
             return;
         }
-        let error = error_answer::read(&head, &body);
+        let error = error_answer::read(&head, &body, &[]);
         self.watch.attempt_over(now, &attempt.watch, Some(&error), body.len() as u64);
         self.judge(now, attempt, Some(&error));
         self.refused(now, attempt, &head, error);
