@@ -12,11 +12,13 @@ pub mod driver;
 pub mod effects;
 pub mod failure;
 pub mod files;
+mod local;
 mod open_files;
 mod stats;
 pub mod tls;
 
 pub use cancel::{Cancel, Registration};
 pub use failure::Failure;
+pub use local::is_local;
 pub use open_files::Files;
 pub use stats::{Counts, PoolStats};

@@ -35,6 +35,11 @@ impl<O: Operation> Call<O> {
         let exchange = Exchange::new(session, O::NAME, Goal::Collect, op.request());
         Self { op, exchange }
     }
+
+    /// The task that is under way.
+    pub(crate) fn running(&self) -> Option<TaskId> {
+        self.exchange.running()
+    }
 }
 
 impl<O: Operation> Machine for Call<O> {

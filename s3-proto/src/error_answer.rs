@@ -4,12 +4,10 @@ use http::{HeaderMap, Uri, response};
 
 use crate::endpoint::region_of_host;
 use crate::error::{kind_of_code, kind_of_status};
+use crate::redact::hide;
 use crate::redirect::{bucket_region, may_be_about_regions};
 use crate::xml::Reader;
 use crate::{Error, ErrorKind, Phase};
-
-/// How many characters of a code or message are kept.
-const MAX_TEXT: usize = 1_000;
 
 /// The members of an `<Error>` document that matter here.
 #[derive(Default)]
@@ -24,9 +22,16 @@ struct Document {
 }
 
 /// Reads head and body of an error answer. The body may be missing (HEAD), or not XML at all (a proxy's):
-/// then the status says what it was.
-pub(crate) fn read(head: &response::Parts, body: &[u8]) -> Error {
-    let document = parse(body);
+/// then the status says what it was. Of these secrets, which some services repeat, nothing is kept, nor of
+/// elements such as `StringToSign` and `CanonicalRequest`.
+pub(crate) fn read(head: &response::Parts, body: &[u8], secrets: &[&str]) -> Error {
+    let mut document = parse(body, secrets);
+    let text = |headers: &HeaderMap, name: &str| text(headers, name).map(|text| hide(&text, secrets));
+    if document.code.is_none() && (head.status.is_client_error() || head.status.is_server_error()) {
+        // Some answers to HEAD say in headers what they cannot say in a body.
+        document.code = text(&head.headers, "x-amz-error-code").filter(|code| !code.is_empty());
+        document.message = document.message.or_else(|| text(&head.headers, "x-amz-error-message"));
+    }
     let region =
         document.region.or_else(|| bucket_region(&head.headers).map(ToOwned::to_owned)).or_else(|| {
             // A new bucket's redirect may name no region, only the host that is in it.
@@ -70,22 +75,22 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// As much as can be read: an error document that is cut off still has a code.
-fn parse(body: &[u8]) -> Document {
+fn parse(body: &[u8], secrets: &[&str]) -> Document {
     let mut document = Document::default();
     let mut reader = Reader::new(body);
     if reader.root().is_ok_and(|root| matches!(root, "Error" | "ErrorResponse")) {
-        members(&mut reader, &mut document);
+        members(&mut reader, &mut document, secrets);
     }
     document.code = document.code.filter(|code| !code.is_empty());
     document
 }
 
-fn members(reader: &mut Reader<'_>, document: &mut Document) {
+fn members(reader: &mut Reader<'_>, document: &mut Document, secrets: &[&str]) {
     while let Ok(Some(name)) = reader.child() {
         let field = match name {
             // Other services have an <Error> inside of their <ErrorResponse>.
             "Error" => {
-                members(reader, document);
+                members(reader, document, secrets);
                 continue;
             }
             "Code" => &mut document.code,
@@ -102,20 +107,10 @@ fn members(reader: &mut Reader<'_>, document: &mut Document) {
             }
         };
         match reader.text() {
-            Ok(text) => *field = Some(clean(text.trim())),
+            Ok(text) => *field = Some(hide(&text, secrets)),
             Err(_) => break,
         }
     }
-}
-
-/// What the service says ends up in logs and on terminals: on one line, without control characters, and not at
-/// any length.
-pub(crate) fn clean(text: &str) -> String {
-    let mut out: String = text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(MAX_TEXT).is_some() {
-        out.push_str("...");
-    }
-    out
 }
 
 #[cfg(test)]
@@ -128,7 +123,7 @@ mod tests {
             response = response.header(*name, *value);
         }
         let (head, ()) = response.body(()).unwrap().into_parts();
-        read(&head, body.as_bytes())
+        read(&head, body.as_bytes(), &[])
     }
 
     #[test]
@@ -167,6 +162,30 @@ mod tests {
         for (status, kind) in cases {
             assert_eq!(error(status, &[("x-amz-request-id", "R2")], "").kind(), kind, "{status}");
         }
+    }
+
+    #[test]
+    fn headers_say_what_a_head_cannot_say_in_a_body() {
+        let headers = [("x-amz-error-code", "ExpiredToken"), ("x-amz-error-message", "it has expired")];
+        let e = error(400, &headers, "");
+        assert_eq!((e.kind(), e.message()), (ErrorKind::ExpiredToken, "it has expired"));
+        let e = error(400, &headers, "<Error><Code>InvalidToken</Code></Error>");
+        assert_eq!((e.kind(), e.message()), (ErrorKind::InvalidToken, ""));
+    }
+
+    #[test]
+    fn nothing_that_was_signed_with_is_kept_of_what_the_service_repeats() {
+        let body = "<Error><Code>ExpiredToken</Code><Message>Token t0ken/+secret with signature 51613a</Message>\
+                    <Token-0>t0ken/+secret</Token-0><StringToSign>t0ken/+secret</StringToSign>\
+                    <CanonicalRequest>x-amz-security-token:t0ken/+secret</CanonicalRequest>\
+                    <RequestId>t0ken%2F%2Bsecret</RequestId></Error>";
+        let head =
+            http::Response::builder().status(400).header("x-amz-id-2", "a t0ken/+secret").body(()).unwrap();
+        let e = read(&head.into_parts().0, body.as_bytes(), &["t0ken/+secret", "51613a"]);
+        assert_eq!((e.message(), e.request_id()), ("Token ** with signature **", Some("**")));
+        assert_eq!(e.extended_request_id(), Some("a **"));
+        let shown = format!("{e} {e:?}");
+        assert!(!shown.contains("secret") && !shown.contains("51613a"), "{shown}");
     }
 
     #[test]

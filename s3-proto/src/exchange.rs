@@ -16,19 +16,22 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use crate::ambiguity::{Look, Lost, Next, keep_evidence, meaning_of};
 use crate::body::{BodyCheck, truncated};
 use crate::breaker::Permit;
+use crate::call::Call;
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
-use crate::credentials::{Acquired, CredentialsProvider, CredentialsSource, Generation, Lease, Ticket};
+use crate::credentials::{
+    Acquired, Cache, CredentialsProvider, CredentialsSource, Generation, Lease, Ticket, session_credentials,
+};
 use crate::endpoint::Region;
 use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink, Step, Task, TaskId};
 use crate::observe::{AttemptWatch, Watch, events};
-use crate::ops::{Draft, FromHeaders};
-use crate::prepare::{Plan, Prepared, check_draft, prepare, presign};
+use crate::ops::{CreateSession, Draft, FromHeaders};
+use crate::prepare::{Plan, Prepared, check_draft, prepare, presign, wants_session};
 use crate::redirect::Redirects;
 use crate::retry::{RetryHint, RetryReason, RetryStrategy, RetryVerdict, Rng};
 use crate::script::Script;
 use crate::session::Session;
-use crate::sign::{Presigned, Receipt};
+use crate::sign::{Presigned, Receipt, Signature};
 use crate::skew::ClockSkew;
 use crate::turn::Turn;
 use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
@@ -110,7 +113,7 @@ pub(crate) struct Exchange {
     region: Region,
     redirects: Redirects,
     /// The credentials that the service refused as expired; set once.
-    rejected: Option<Generation>,
+    rejected: Option<(Scope, Generation)>,
     /// What the clock was corrected by for this call; the session learns it once that has helped.
     skew: Option<ClockSkew>,
     /// The first attempt whose answer was lost, if that matters.
@@ -153,10 +156,46 @@ enum State {
 
 /// Credentials being fetched, for this call and for all that wait for them.
 struct Fetching {
-    script: Script<Credentials>,
+    from: Fetch,
     lease: Lease,
     /// What its ids are counted from.
     base: u32,
+}
+
+/// Where they are fetched from.
+enum Fetch {
+    Provider(Script<Credentials>),
+    /// By the account's credentials, a session with the bucket.
+    Session(Box<Call<CreateSession>>),
+}
+
+impl Fetch {
+    fn poll(&mut self, now: Now) -> Step<(), Credentials> {
+        match self {
+            Self::Provider(script) => script.poll(now),
+            Self::Session(call) => match call.poll(now) {
+                Step::Start(id, task) => Step::Start(id, task),
+                Step::Cancel(id) => Step::Cancel(id),
+                Step::Wait(until) => Step::Wait(until),
+                Step::Item(()) => Step::Item(()),
+                Step::Done(result) => Step::Done(result.and_then(session_credentials)),
+            },
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        match self {
+            Self::Provider(script) => script.answer(now, id, answer),
+            Self::Session(call) => call.answer(now, id, answer),
+        }
+    }
+
+    fn running(&self) -> Option<TaskId> {
+        match self {
+            Self::Provider(script) => script.running(),
+            Self::Session(call) => call.running(),
+        }
+    }
 }
 
 impl State {
@@ -189,8 +228,8 @@ struct Streamed {
 struct Attempt {
     id: TaskId,
     region: Region,
-    generation: Option<Generation>,
-    anonymous: bool,
+    signer: Signer,
+    signature: Option<Signature>,
     /// When it was sent, by our clock.
     sent: Timestamp,
     /// The time that was signed: ours, corrected by what was known of the service's.
@@ -198,6 +237,35 @@ struct Attempt {
     /// What the breaker of this host gave.
     permit: Option<(Box<str>, Permit)>,
     watch: AttemptWatch,
+}
+
+/// Whose credentials sign.
+#[derive(Clone, Debug)]
+struct Signer {
+    scope: Scope,
+    /// None for an anonymous request.
+    credentials: Option<Arc<Credentials>>,
+    /// Which fetch they came from, if they were fetched.
+    generation: Option<Generation>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Account,
+    /// A session with a directory bucket.
+    Bucket,
+}
+
+impl Attempt {
+    /// Reads an error answer, without what the attempt was signed with, should the service repeat it.
+    fn error(&self, head: &response::Parts, body: &[u8]) -> Error {
+        let credentials = self.signer.credentials.as_deref();
+        let key = credentials.map(|c| c.secret_access_key().expose().as_str());
+        let token = credentials.and_then(Credentials::session_token).map(|token| token.expose().as_str());
+        let signature = self.signature.as_ref().map(Signature::as_str);
+        let secrets: Vec<&str> = [token, key, signature].into_iter().flatten().collect();
+        error_answer::read(head, body, &secrets)
+    }
 }
 
 impl Exchange {
@@ -420,9 +488,9 @@ impl Exchange {
         }
     }
 
-    fn running(&self) -> Option<TaskId> {
+    pub(crate) fn running(&self) -> Option<TaskId> {
         match &self.state {
-            State::Fetching(fetching) => fetching.script.running().map(|id| id.offset(fetching.base)),
+            State::Fetching(fetching) => fetching.from.running().map(|id| id.offset(fetching.base)),
             State::Waiting(_, id) => *id,
             State::Sent(a) | State::Collecting(a, ..) | State::Head(a, _) | State::Streaming(a) => Some(a.id),
             _ => None,
@@ -439,12 +507,13 @@ impl Exchange {
         if !self.paced && !matches!(self.goal, Goal::Presign(_)) {
             self.pace(now)?;
         }
-        let (credentials, generation) = self.current_credentials(now)?;
+        let signer = self.signer(now)?;
         let plan = Plan {
             session: &self.session,
-            operation: if self.redirects.is_asking() { "HeadBucket" } else { self.operation },
+            operation: self.operation_now(),
             draft: &self.draft,
-            credentials: credentials.as_deref(),
+            credentials: signer.credentials.as_deref(),
+            in_session: signer.scope == Scope::Bucket,
             region: &self.region,
             time: self.skew.map_or_else(|| self.session.service_time(now), |skew| skew.correct(now.wall)),
             attempt: self.retries.attempts() + 1,
@@ -457,9 +526,9 @@ impl Exchange {
             };
             return None;
         }
-        let (anonymous, signed) = (plan.credentials.is_none(), plan.time);
+        let signed = plan.time;
         match prepare(&plan) {
-            Ok(Prepared { task, region, receipt }) => {
+            Ok(Prepared { task, region, signature, receipt }) => {
                 let uri = task.request.uri();
                 let permit = match self.permit(now, uri.authority().map_or("", Authority::as_str)) {
                     Ok(permit) => permit,
@@ -481,7 +550,7 @@ impl Exchange {
                 }
                 let sent = now.wall;
                 self.sent_at = sent;
-                let attempt = Attempt { id, region, generation, anonymous, sent, signed, permit, watch };
+                let attempt = Attempt { id, region, signer, signature, sent, signed, permit, watch };
                 self.state = State::Sent(attempt);
                 Some(Event::Start(id, Task::Http(Box::new(task))))
             }
@@ -551,39 +620,72 @@ impl Exchange {
         }
     }
 
-    /// Those to sign with now; `None` moves the state on to getting them.
-    #[allow(clippy::type_complexity)]
-    fn current_credentials(&mut self, now: Now) -> Option<(Option<Arc<Credentials>>, Option<Generation>)> {
-        let provider = match &self.session.config().credentials {
-            CredentialsSource::Static(credentials) => {
-                return Some((Some(Arc::new(credentials.clone())), None));
+    /// What is sent now: the operation, the question to its bucket, or the look at what a lost attempt has done.
+    fn operation_now(&self) -> &'static str {
+        match (self.redirects.is_asking(), &self.look) {
+            (true, _) => "HeadBucket",
+            (false, Some(_)) => "HeadObject",
+            (false, None) => self.operation,
+        }
+    }
+
+    /// Who signs now; `None` moves the state on to getting credentials.
+    fn signer(&mut self, now: Now) -> Option<Signer> {
+        let session = self.session.clone();
+        let source = &session.config().credentials;
+        if !matches!(source, CredentialsSource::Anonymous)
+            && wants_session(&session, self.operation_now(), &self.draft, &self.region)
+        {
+            return self.fetched(now, Scope::Bucket, |exchange| {
+                let op = CreateSession::new(exchange.draft.bucket.clone().unwrap_or_default());
+                Fetch::Session(Box::new(Call::new(session.clone(), op)))
+            });
+        }
+        let credentials = match source {
+            CredentialsSource::Static(credentials) => Some(Arc::new(credentials.clone())),
+            CredentialsSource::Anonymous => None,
+            CredentialsSource::Custom(provider) => {
+                return self.fetched(now, Scope::Account, |exchange| {
+                    Fetch::Provider(provider.run(exchange.rng.split()))
+                });
             }
-            CredentialsSource::Anonymous => return Some((None, None)),
-            CredentialsSource::Custom(provider) => Ok(provider),
-            CredentialsSource::Default(chain) => Err(chain),
+            CredentialsSource::Default(chain) => {
+                return self.fetched(now, Scope::Account, |exchange| {
+                    let chain = chain.clone().or_region(session.config().region.clone());
+                    Fetch::Provider(CredentialsProvider::default_chain(chain).run(exchange.rng.split()))
+                });
+            }
         };
-        match self.session.credentials().acquire(self.service_now(now), self.rejected) {
-            Acquired::Ready(credentials, generation) => return Some((Some(credentials), Some(generation))),
+        Some(Signer { scope: Scope::Account, credentials, generation: None })
+    }
+
+    /// Those of the cache, or of whoever fetches them for it.
+    fn fetched(&mut self, now: Now, scope: Scope, fetch: impl FnOnce(&mut Self) -> Fetch) -> Option<Signer> {
+        let rejected = self.rejected.filter(|(of, _)| *of == scope).map(|(_, generation)| generation);
+        match self.cache(scope).acquire(self.service_now(now), rejected) {
+            Acquired::Ready(credentials, generation) => {
+                let (credentials, generation) = (Some(credentials), Some(generation));
+                return Some(Signer { scope, credentials, generation });
+            }
             Acquired::Fetch(lease) => {
-                let rng = self.rng.split();
-                let script = match provider {
-                    Ok(provider) => provider.run(rng),
-                    Err(chain) => {
-                        let chain = chain.clone().or_region(self.session.config().region.clone());
-                        CredentialsProvider::default_chain(chain).run(rng)
-                    }
-                };
-                let base = self.next_id + 1;
-                self.state = State::Fetching(Box::new(Fetching { script, lease, base }));
+                let (from, base) = (fetch(self), self.next_id + 1);
+                self.state = State::Fetching(Box::new(Fetching { from, lease, base }));
             }
             Acquired::Wait(ticket) => self.state = State::Waiting(ticket, None),
         }
         None
     }
 
+    fn cache(&self, scope: Scope) -> Cache {
+        match (scope, &self.draft.bucket) {
+            (Scope::Bucket, Some(bucket)) => self.session.bucket_credentials(bucket),
+            _ => self.session.credentials().clone(),
+        }
+    }
+
     /// Goes on with fetching credentials.
     fn fetch(&mut self, now: Now, mut fetching: Box<Fetching>) -> Option<Event> {
-        let event = match fetching.script.poll(self.service_now(now)) {
+        let event = match fetching.from.poll(self.service_now(now)) {
             Step::Start(id, task) => {
                 let id = id.offset(fetching.base);
                 self.next_id = self.next_id.max(id.number());
@@ -635,7 +737,7 @@ impl Exchange {
             (State::Fetching(mut fetching), answer) => {
                 let now = self.service_now(now);
                 let plan = match id.since(fetching.base) {
-                    Some(id) => fetching.script.answer(now, id, answer),
+                    Some(id) => fetching.from.answer(now, id, answer),
                     None => BodyPlan::Discard,
                 };
                 self.state = State::Fetching(fetching);
@@ -889,7 +991,7 @@ impl Exchange {
             self.state = self.succeed(Outcome::Reply(head, Bytes::from(body)));
             return;
         }
-        let error = error_answer::read(&head, &body);
+        let error = attempt.error(&head, &body);
         self.watch.attempt_over(now, &attempt.watch, Some(&error), body.len() as u64);
         self.judge(now, attempt, Some(&error));
         self.refused(now, attempt, &head, error);
@@ -908,15 +1010,16 @@ impl Exchange {
         if let Some(region) = self.redirects.follow(&attempt.region, &self.draft, &error) {
             return self.move_to(attempt, region, &error);
         }
+        if let (None, Some(generation)) = (self.rejected, attempt.signer.generation)
+            && (error.kind() == ErrorKind::ExpiredToken || self.expired_silently(now, attempt, head, &error))
+        {
+            self.watch.credentials_refused();
+            self.rejected = Some((attempt.signer.scope, generation));
+            return self.again_or_fail(&error);
+        }
         if self.redirects.ask(&mut self.draft, &error) {
             self.state = State::Ready;
             return;
-        }
-        if error.kind() == ErrorKind::ExpiredToken && self.rejected.is_none() && attempt.generation.is_some()
-        {
-            self.watch.credentials_refused();
-            self.rejected = attempt.generation;
-            return self.again_or_fail(&error);
         }
         if let Some(skew) = self.clock_skew(now, attempt, head, &error) {
             self.watch.clock_corrected(skew);
@@ -959,6 +1062,26 @@ impl Exchange {
         }
     }
 
+    /// Whether a HEAD was refused because of an expired session token: that is answered by 400 without a body,
+    /// like much else. So it counts only if the credentials had expired by the answer's own date, or somebody
+    /// has replaced them since.
+    fn expired_silently(&self, now: Now, attempt: &Attempt, head: &response::Parts, error: &Error) -> bool {
+        let Signer { scope, credentials: Some(credentials), generation: Some(generation) } = &attempt.signer
+        else {
+            return false;
+        };
+        let is_silent = self.draft.method == Method::HEAD
+            && head.status == StatusCode::BAD_REQUEST
+            && error.code().is_none();
+        if !is_silent || credentials.session_token().is_none() {
+            return false;
+        }
+        let skew = ClockSkew::from_answer(attempt.sent, now.wall, &head.headers);
+        let date = skew.map_or_else(|| self.session.service_time(now), |skew| skew.correct(now.wall));
+        credentials.expires_at().is_some_and(|at| at <= date)
+            || self.cache(*scope).has_newer_than(*generation)
+    }
+
     /// Sends the request again, to where the bucket turned out to be.
     fn move_to(&mut self, attempt: &Attempt, region: Region, error: &Error) {
         self.watch.redirected(&attempt.region, &region);
@@ -977,7 +1100,7 @@ impl Exchange {
         head: &response::Parts,
         error: &Error,
     ) -> Option<ClockSkew> {
-        if self.skew.is_some() || attempt.anonymous {
+        if self.skew.is_some() || attempt.signer.credentials.is_none() {
             return None;
         }
         let total = ClockSkew::from_answer(attempt.sent, now.wall, &head.headers)?;

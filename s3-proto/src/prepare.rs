@@ -9,12 +9,15 @@ use crate::checksum::{ChecksumAlgorithm, Hasher};
 use crate::config::{Config, PayloadSigning};
 use crate::encode::{hex_digest, uri_encode_path_into};
 use crate::endpoint::{
-    AuthScheme, ChecksumMode, EndpointParams, OperationNeeds, Provider, Region, ResolvedEndpoint, resolve,
+    AuthScheme, ChecksumMode, EndpointParams, OperationNeeds, Provider, Region, ResolvedEndpoint, is_express,
+    resolve,
 };
 use crate::machine::{HttpTask, Payload};
 use crate::ops::{Draft, KeysOf};
 use crate::session::Session;
-use crate::sign::{self, BodyEncoder, PayloadHash, Presigned, Receipt, SigningParams, Trailer};
+use crate::sign::{
+    self, BodyEncoder, PayloadHash, Presigned, Receipt, Signature, SigningOptions, SigningParams, Trailer,
+};
 use crate::validate::{BucketRule, check_bucket, check_key};
 use crate::{Credentials, Error, ErrorKind, Timestamp};
 
@@ -24,6 +27,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) operation: &'static str,
     pub(crate) draft: &'a Draft,
     pub(crate) credentials: Option<&'a Credentials>,
+    /// They are those of a session with the directory bucket.
+    pub(crate) in_session: bool,
     pub(crate) region: &'a Region,
     pub(crate) time: Timestamp,
     /// The number of the attempt, from 1 on.
@@ -36,6 +41,7 @@ pub(crate) struct Prepared {
     pub(crate) task: HttpTask,
     /// The region that it is signed for.
     pub(crate) region: Region,
+    pub(crate) signature: Option<Signature>,
     /// The checksum of what is sent from a source, to come.
     pub(crate) receipt: Option<Receipt>,
 }
@@ -90,11 +96,12 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         settle_digest(headers, &draft.payload, config, &endpoint)?;
     }
 
-    let mut encoder = None;
+    let (mut encoder, mut signed) = (None, None);
     if let Some(credentials) = plan.credentials {
         let params = signing(plan, credentials, &endpoint)?;
         let signature = sign::sign_headers(&mut request, &body.hash, &params)?;
         encoder = body.encoder(&draft.payload, Some((signature, &params)))?;
+        signed = Some(signature);
     } else if matches!(draft.payload, Payload::Source { .. }) {
         encoder = body.encoder(&draft.payload, None)?;
     }
@@ -127,7 +134,7 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         timeouts.idle = None;
     }
     let task = HttpTask { request, encoder, timeouts, expect_continue };
-    Ok(Prepared { task, region: endpoint.signing_region, receipt })
+    Ok(Prepared { task, region: endpoint.signing_region, signature: signed, receipt })
 }
 
 pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, Error> {
@@ -177,10 +184,28 @@ fn signing<'a>(
             return Err(Error::new(ErrorKind::NotImplemented, message));
         }
     };
-    SigningParams::with_key(credentials, key, time)
+    let params = SigningParams::with_key(credentials, key, time)?;
+    Ok(if plan.in_session { params.with_options(SigningOptions::S3_EXPRESS) } else { params })
 }
 
-/// A directory bucket takes the account's own credentials with every request too.
+/// Whether the request is signed with the credentials of a session with a directory bucket.
+///
+/// HeadBucket is not, as its page in the API reference and
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-create-session.html> say, though the
+/// service's model has no mark for that.
+pub(crate) fn wants_session(
+    session: &Session,
+    operation: &'static str,
+    draft: &Draft,
+    region: &Region,
+) -> bool {
+    // An address is worked out for those names only that can be meant.
+    draft.bucket.as_deref().is_some_and(is_express)
+        && operation != "HeadBucket"
+        && resolve(&endpoint_params(session.config(), operation, draft, region))
+            .is_ok_and(|endpoint| endpoint.accepts(AuthScheme::SigV4Express))
+}
+
 fn can_sign(scheme: AuthScheme) -> bool {
     match scheme {
         AuthScheme::SigV4 | AuthScheme::SigV4Express => true,
@@ -190,15 +215,8 @@ fn can_sign(scheme: AuthScheme) -> bool {
 
 /// The host for the bucket, and the absolute URI there.
 fn address(plan: &Plan<'_>) -> Result<(ResolvedEndpoint, Uri), Error> {
-    let (config, draft) = (plan.session.config(), plan.draft);
-    let mut params = EndpointParams::new(plan.region);
-    params.endpoint = config.endpoint.as_ref();
-    params.style = config.addressing_style_for(draft.bucket.as_deref());
-    params.bucket = draft.bucket.as_deref();
-    params.options = config.endpoint_options;
-    params.operation = OperationNeeds::of(plan.operation);
-    params.plain_names = config.provider().name != Provider::AWS.name;
-    let endpoint = resolve(&params)?;
+    let draft = plan.draft;
+    let endpoint = resolve(&endpoint_params(plan.session.config(), plan.operation, draft, plan.region))?;
     let mut key = String::new();
     if let Some(plain) = &draft.key {
         uri_encode_path_into(plain, &mut key);
@@ -208,6 +226,22 @@ fn address(plan: &Plan<'_>) -> Result<(ResolvedEndpoint, Uri), Error> {
     let uri = Uri::try_from(text)
         .map_err(|e| Error::invalid_input(format!("bucket, key and endpoint make no valid URL: {e}")))?;
     Ok((endpoint, uri))
+}
+
+fn endpoint_params<'a>(
+    config: &'a Config,
+    operation: &'static str,
+    draft: &'a Draft,
+    region: &'a Region,
+) -> EndpointParams<'a> {
+    let mut params = EndpointParams::new(region);
+    params.endpoint = config.endpoint.as_ref();
+    params.style = config.addressing_style_for(draft.bucket.as_deref());
+    params.bucket = draft.bucket.as_deref();
+    params.options = config.endpoint_options;
+    params.operation = OperationNeeds::of(operation);
+    params.plain_names = config.provider().name != Provider::AWS.name;
+    params
 }
 
 /// The query, with the encoding of keys that the store can be trusted with.
@@ -368,7 +402,7 @@ impl Body {
     fn encoder(
         &self,
         payload: &Payload,
-        signed: Option<(sign::Signature, &SigningParams<'_>)>,
+        signed: Option<(Signature, &SigningParams<'_>)>,
     ) -> Result<Option<BodyEncoder>, Error> {
         let Payload::Source { len, .. } = payload else { return Ok(None) };
         let chunk = BodyEncoder::CHUNK_LEN;

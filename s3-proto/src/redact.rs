@@ -4,6 +4,9 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, Uri};
 use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::encode::uri_encode;
 
 /// The URL with what authenticates it replaced by `**`: a user and password, the values of
 /// `X-Amz-Signature`, `X-Amz-Credential` and `X-Amz-Security-Token`, SSE-C keys, and version 2's `AWSAccessKeyId` and
@@ -109,6 +112,35 @@ fn is_secret_header(name: &HeaderName) -> bool {
         )
 }
 
+/// How many characters of somebody else's text are kept.
+const MAX_TEXT: usize = 1_000;
+
+/// So much of a secret at the end of a text that was cut off is taken for the secret.
+const MIN_SECRET: usize = 8;
+
+/// What somebody else says, as it may stand in an error: on one line, without control characters, not at any
+/// length, and without these secrets, which some repeat.
+pub(crate) fn hide(text: &str, secrets: &[&str]) -> String {
+    let mut text = Zeroizing::new(text.trim().to_owned());
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        let encoded = Zeroizing::new(uri_encode(secret));
+        for form in [secret, encoded.as_str()] {
+            *text = text.replace(form, "**");
+            // Whoever gave the text on may have cut it off in the middle of the secret.
+            let whole = text.trim_end_matches('.').len();
+            let cut = (MIN_SECRET..form.len()).rev().filter(|len| form.is_char_boundary(*len));
+            if let Some(len) = cut.into_iter().find(|len| text[..whole].ends_with(&form[..*len])) {
+                text.replace_range(whole - len..whole, "**");
+            }
+        }
+    }
+    let mut out: String = text.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MAX_TEXT).is_some() {
+        out.push_str("...");
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +193,24 @@ mod tests {
         headers.insert("x-amz-server-side-encryption-customer-algorithm", HeaderValue::from_static("AES256"));
         let shown = format!("{:?}", redact_headers(&headers));
         assert!(!shown.contains("SECRET") && shown.contains("AES256"), "{shown}");
+    }
+
+    #[test]
+    fn what_a_service_repeats_of_a_secret_is_hidden() {
+        assert_eq!(hide("no\nswordfish\there", &["swordfish", ""]), "no ** here");
+        assert!(hide(&"x".repeat(10_000), &[]).len() < 2_000);
+    }
+
+    #[test]
+    fn a_secret_is_hidden_encoded_too_and_where_the_text_was_cut_off() {
+        let token = "IQoJb3JpZ2lu+/x2VjEXAMPLE==";
+        assert_eq!(
+            hide(&format!("X-Amz-Security-Token={}&a=b", uri_encode(token)), &[token]),
+            "X-Amz-Security-Token=**&a=b"
+        );
+        let message = format!("{} {token}", "x".repeat(MAX_TEXT - 12));
+        let cut = hide(&message, &[]);
+        assert!(cut.contains("IQoJb3JpZ2l..."), "{cut}");
+        assert!(hide(&cut, &[token]).ends_with("xx **..."));
     }
 }

@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use crate::breaker::CircuitBreaker;
 use crate::config::Config;
-use crate::credentials::Cache;
+use crate::credentials::{BucketSessions, Cache};
 use crate::endpoint::Region;
 use crate::files::FileId;
 use crate::limit::RateLimiter;
@@ -25,6 +25,8 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     config: Config,
     credentials: Cache,
+    /// Sessions with directory buckets.
+    bucket_sessions: Mutex<BucketSessions>,
     keys: Mutex<KeyCache>,
     /// Where buckets turned out to be.
     regions: Mutex<BTreeMap<String, Region>>,
@@ -56,6 +58,7 @@ impl Session {
             breakers: Mutex::default(),
             config,
             credentials: Cache::default(),
+            bucket_sessions: Mutex::default(),
             keys: Mutex::new(KeyCache::new()),
             regions: Mutex::default(),
             quota: Mutex::default(),
@@ -72,6 +75,11 @@ impl Session {
 
     pub(crate) fn credentials(&self) -> &Cache {
         &self.0.credentials
+    }
+
+    /// The credentials of sessions with this directory bucket.
+    pub(crate) fn bucket_credentials(&self, bucket: &str) -> Cache {
+        lock(&self.0.bucket_sessions).of(bucket)
     }
 
     pub(crate) fn quota(&self) -> MutexGuard<'_, RetryQuota> {

@@ -56,6 +56,7 @@ fn each_operation_has_its_method_and_target() {
         (sent(HeadBucket::new("bkt")), "HEAD", "/"),
         (sent(ListBuckets::new()), "GET", "/"),
         (sent(GetBucketLocation::new("bkt")), "GET", "/?location"),
+        (sent(CreateSession::new("bkt")), "GET", "/?session"),
         (sent(ListObjectsV2::new("bkt")), "GET", "/?list-type=2&encoding-type=url"),
         (sent(ListObjects::new("bkt")), "GET", "/?encoding-type=url"),
         (sent(ListObjectVersions::new("bkt")), "GET", "/?versions&encoding-type=url"),

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use http::Request;
 use s3_proto::credentials::{CredentialsProvider, CredentialsSource};
-use s3_proto::ops::DeleteObject;
+use s3_proto::ops::{DeleteObject, HeadObject, HeadObjectOutput};
 use s3_proto::{
     Answer, Call, Config, Credentials, ErrorKind, Machine, Payload, Phase, Session, Step, Task, TaskId,
+    Timestamp,
 };
 use support::cloud::*;
 use support::*;
@@ -124,6 +125,57 @@ fn expired_keys_are_fetched_anew_once_and_the_same_request_is_sent_again() {
         if old { error(400, "ExpiredToken") } else { ok() }
     });
     assert_eq!((run.result.is_ok(), refused.get(), signer(&run)), (true, 1, "NEW"));
+}
+
+/// A HEAD with keys that last an hour, answered by a bare 400 with this date until there are other keys.
+fn bare_400(date: i64, after: Duration, keys: &Reply) -> (Run<(), HeadObjectOutput>, usize) {
+    let (mut world, session) = begun();
+    world.pass(after);
+    let date = Timestamp::from_unix(START + date, 0).unwrap().http_date();
+    let call = Call::new(session, HeadObject::new("bkt", "k"));
+    let run = world.drive(call, |request| {
+        if host(request) == IMDS {
+            return imds(request, keys);
+        }
+        let is_old = request.headers()["authorization"].to_str().unwrap().contains("OLD/");
+        if is_old { Reply::Answer(400, Vec::new(), Vec::new()).with("date", date.clone()) } else { ok() }
+    });
+    let asked = asked(&run);
+    (run, asked)
+}
+
+#[test]
+fn a_head_that_is_refused_without_a_reason_after_the_keys_expired_by_the_services_clock_is_sent_with_others()
+{
+    let (run, asked) = bare_400(HOUR + 1, Duration::from_secs(60), &json_keys("NEW", 2 * HOUR));
+    assert_eq!((run.result.is_ok(), asked, signer(&run)), (true, 2, "NEW"));
+}
+
+#[test]
+fn a_head_that_is_refused_without_a_reason_while_the_keys_are_good_asks_for_no_others() {
+    let (run, asked) = bare_400(60, Duration::from_secs(60), &json_keys("NEW", 2 * HOUR));
+    let error = run.error();
+    assert_eq!((error.kind(), asked), (ErrorKind::Service, 0));
+    assert!(error.suggestion().unwrap().contains("GET"), "{error}");
+}
+
+#[test]
+fn a_head_that_is_refused_without_a_reason_takes_keys_that_a_sibling_has_got_since() {
+    let (mut world, session) = begun();
+    let mut head = Call::new(session.clone(), HeadObject::new("bkt", "k"));
+    let Step::Start(id, Task::Http(_)) = head.poll(world.now) else { panic!("not sent") };
+    let mut refused = false;
+    let keys = json_keys("NEW", HOUR);
+    let sibling = world.drive(call(&session), |request| match host(request) {
+        IMDS => imds(request, &keys),
+        _ if std::mem::replace(&mut refused, true) => ok(),
+        _ => error(400, "ExpiredToken"),
+    });
+    assert_eq!(signer(&sibling), "NEW");
+    let _ = head.answer(world.now, id, Answer::Head(&support::head(400, &[])));
+    let _ = head.answer(world.now, id, Answer::End(None));
+    let run = world.drive_ref(&mut head, outage());
+    assert_eq!((run.result.is_ok(), signer(&run), asked(&run)), (true, "NEW", 0));
 }
 
 #[test]

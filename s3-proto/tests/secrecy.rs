@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use http::Request;
 use s3_proto::credentials::{CredentialsSource, DefaultChain};
-use s3_proto::ops::HeadBucket;
+use s3_proto::ops::{DeleteObject, HeadBucket};
 use s3_proto::{
     Answer, BodyPlan, Call, Config, Error, Exit, Machine, Now, Payload, Phase, Secret, Session, Step, TaskId,
     TransportErrorKind,
@@ -321,6 +321,40 @@ fn no_source_shows_a_secret_when_something_fails() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn nothing_that_a_request_was_signed_with_is_shown_if_s3_repeats_it() {
+    let bucket_session = body(format!(
+        "<CreateSessionResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>SwOrDKEY</SecretAccessKey>\
+         <SessionToken>SwOrDSESSION</SessionToken><Expiration>{}</Expiration></Credentials></CreateSessionResult>",
+        time(300)
+    ));
+    let credentials = s3_proto::Credentials::new("A", "SwOrDKEY").unwrap().with_session_token("SwOrD/TOKEN+");
+    let session = Session::new(Config::new("us-east-1").unwrap().with_credentials(credentials));
+    for (bucket, begins) in [("bkt", true), ("bkt--use1-az4--x-s3", true), ("bkt--use1-az4--x-s3", false)] {
+        let (shown, mut signature) = (Shown::default(), String::new());
+        tracing::subscriber::with_default(Log(shown.clone()), || {
+            let call = Call::new(session.clone(), DeleteObject::new(bucket, "k"));
+            let _ = World::default().drive(Watched(call, shown.clone()), |request| {
+                if request.uri().query() == Some("session") && !begins {
+                    return bucket_session.clone();
+                }
+                let authorization = request.headers()["authorization"].to_str().unwrap();
+                signature = authorization.rsplit_once('=').unwrap().1.to_owned();
+                let text = format!(
+                    "<Error><Code>SignatureDoesNotMatch</Code><Message>{} SwOrDKEY {authorization}</Message>\
+                     <Token-0>SwOrDTOKEN</Token-0><StringToSign>SwOrDSTRING</StringToSign></Error>",
+                    repeated(request)
+                );
+                Reply::Answer(403, Vec::new(), text.into_bytes())
+            });
+        });
+        shown.check(bucket);
+        assert_eq!(signature.len(), 64);
+        let text = shown.0.lock().unwrap();
+        assert!(text.contains("SignatureDoesNotMatch") && !text.contains(&signature), "{text}");
     }
 }
 

@@ -411,7 +411,7 @@ async fn a_proxy_that_agrees_is_a_tunnel() {
         let sender = sender.clone();
         async move {
             let head = head_of(&mut stream).await;
-            let to = head.split(' ').nth(1).unwrap().to_owned();
+            let to = head.split(' ').nth(1).unwrap().replace("s3.example", "127.0.0.1");
             sender.send(head).unwrap();
             let mut onward = TcpStream::connect(to).await.unwrap();
             stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
@@ -422,9 +422,10 @@ async fn a_proxy_that_agrees_is_a_tunnel() {
     .await;
     let proxy = proxy.trim_end_matches("/bucket/key").replace("http://", "http://user:password@");
     let transport = transport_with(|options| {
-        options.trust.extra_roots.push(CERTIFICATE.to_vec());
+        options.trust.accept_invalid = true;
         options.proxies = Some(Arc::new(Matcher::builder().https(proxy).build()));
     });
+    let secure = secure.replace("127.0.0.1", "s3.example").replace("localhost", "s3.example");
 
     let (_, download) = transport.send(task("GET", &secure, Payload::Empty), None).await.unwrap();
 
@@ -433,6 +434,17 @@ async fn a_proxy_that_agrees_is_a_tunnel() {
     let authority = secure.trim_start_matches("https://").trim_end_matches("/bucket/key");
     assert!(head.starts_with(&format!("CONNECT {authority} HTTP/1.1\r\n")), "{head}");
     assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic dxnlcjpwyxnzd29yza=="), "{head}");
+}
+
+#[tokio::test]
+async fn this_machine_is_not_asked_for_through_a_proxy() {
+    let secure = tls_server().await;
+    let transport = transport_with(|options| {
+        options.trust.extra_roots.push(CERTIFICATE.to_vec());
+        options.proxies = Some(Arc::new(Matcher::builder().https("http://127.0.0.1:1").build()));
+    });
+    let (_, download) = transport.send(task("GET", &secure, Payload::Empty), None).await.unwrap();
+    assert_eq!(read(download).await.unwrap(), b"secret");
 }
 
 #[tokio::test]

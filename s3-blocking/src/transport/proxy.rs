@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use s3_io::is_local;
 use s3_proto::{Error, ErrorKind, Secret};
 use ureq::ProxyProtocol;
 
@@ -74,7 +75,7 @@ impl Proxy {
 
     /// Whether this host is to be reached through it.
     pub(crate) fn is_for(&self, host: &str) -> bool {
-        !self.except.iter().any(|exception| exception.matches(host))
+        !is_local(host) && !self.except.iter().any(|exception| exception.matches(host))
     }
 
     /// Asks for a tunnel (RFC 9110, 9.3.6). Nothing is read past the head of the answer.
@@ -170,7 +171,10 @@ mod tests {
             ("192.168.1.7", false),
             ("192.168.1.8", true),
             ("fd12::1", false),
-            ("fe80::1", true),
+            ("fe80::1", false),
+            ("fc00::1", true),
+            ("localhost", false),
+            ("169.254.169.254", false),
             ("s3.amazonaws.com", true),
         ];
         for (host, through) in cases {

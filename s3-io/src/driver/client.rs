@@ -166,7 +166,8 @@ impl<R: Runtime> Builder<R> {
 
     /// The proxy for HTTPS, such as `http://user:password@proxy:3128`, and the hosts that are reached without
     /// it, separated by commas. By default the environment variables `HTTPS_PROXY`, `ALL_PROXY` and
-    /// `NO_PROXY` say so.
+    /// `NO_PROXY` say so. This machine and its instance's services (loopback and link-local addresses) are never
+    /// reached through a proxy.
     pub fn https_proxy(mut self, proxy: &str, except: &str) -> Self {
         self.options.proxies = Some(Arc::new(Matcher::builder().https(proxy).no(except).build()));
         self

@@ -8,8 +8,8 @@ use http::{HeaderValue, Request, Response, Uri, response};
 
 use super::json::Object;
 use crate::error::{kind_of_code, kind_of_status};
-use crate::error_answer::clean;
 use crate::machine::{Now, Payload, Timeouts};
+use crate::redact::hide;
 use crate::retry::{RetryConfig, RetryHint, RetryReason, backoff};
 use crate::script::Tasks;
 use crate::secret::Secret;
@@ -127,15 +127,6 @@ pub(super) fn provider(message: String) -> Error {
     Error::new(ErrorKind::CredentialsProvider, message)
 }
 
-/// A text of somebody else's on one line, shortened, and without these secrets, which some repeat.
-pub(super) fn hide(text: &str, secrets: &[&str]) -> String {
-    let mut text = text.trim().to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "**");
-    }
-    clean(&text)
-}
-
 pub(super) fn get(uri: &Uri, headers: HeaderMap) -> Request<Payload> {
     let mut request = Request::new(Payload::Empty);
     *request.uri_mut() = uri.clone();
@@ -179,11 +170,5 @@ mod tests {
         }
         let page = refusal(502, None, "<html>swordfish</html>");
         assert_eq!((page.code(), page.message(), page.is_retryable()), (None, "bad gateway", true));
-    }
-
-    #[test]
-    fn what_a_service_repeats_of_a_secret_is_hidden() {
-        assert_eq!(hide("no\nswordfish\there", &["swordfish", ""]), "no ** here");
-        assert!(hide(&"x".repeat(10_000), &[]).len() < 2_000);
     }
 }

@@ -24,18 +24,39 @@ pub(crate) enum Acquired {
     Wait(Ticket),
 }
 
-/// Credentials are fetched anew so long before they expire, less a random part of [`JITTER`]: services have
-/// new ones ready by then.
-const REFRESH_BEFORE: Duration = Duration::from_secs(300);
+/// When credentials are fetched anew.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// So long before they expire.
+    before: Duration,
+    /// Less a random part of this, which spreads clients that were started together.
+    jitter: Duration,
+}
 
-/// Spreads clients that were started together.
-const JITTER: Duration = Duration::from_secs(60);
+impl Pace {
+    /// Services have new ones ready by then.
+    const ACCOUNT: Self = Self { before: Duration::from_secs(300), jitter: Duration::from_secs(60) };
+
+    /// A session with a bucket lasts five minutes, and a new one is had at any time.
+    const BUCKET: Self = Self { before: Duration::from_secs(60), jitter: Duration::from_secs(20) };
+
+    fn early(self, jitter: f64) -> Duration {
+        self.before.saturating_sub(self.jitter.mul_f64(jitter.clamp(0.0, 1.0)))
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::ACCOUNT
+    }
+}
 
 /// How long is waited after a fetch in the last minutes before the next one, whatever came of it: whoever has
 /// no better credentials yet, or is in trouble, is not asked by every call.
 const PAUSE: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Default)]
+/// Cheap to clone; all clones are the same cache.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Cache(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
@@ -43,6 +64,7 @@ struct Inner {
     current: Option<Current>,
     generation: u64,
     fetching: Option<Arc<Mutex<Fetch>>>,
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -86,6 +108,16 @@ enum Outcome {
 }
 
 impl Cache {
+    /// A cache for sessions with one bucket.
+    pub(super) fn for_bucket() -> Self {
+        Self(Arc::new(Mutex::new(Inner { pace: Pace::BUCKET, ..Inner::default() })))
+    }
+
+    /// Whether credentials of this fetch have been replaced.
+    pub(crate) fn has_newer_than(&self, generation: Generation) -> bool {
+        Generation(lock(&self.0).generation) > generation
+    }
+
     /// Credentials that are valid now and are not the refused ones. In the minutes before they expire one
     /// caller is told to fetch, while the others go on with what there is.
     pub(crate) fn acquire(&self, now: Now, rejected: Option<Generation>) -> Acquired {
@@ -136,14 +168,13 @@ impl Lease {
                 if let Some(at) = expires_at.filter(|at| *at <= now.wall) {
                     tracing::warn!(expired = %at, now = %now.wall, "the credentials had expired when they came");
                 }
-                let early = REFRESH_BEFORE.saturating_sub(JITTER.mul_f64(jitter.clamp(0.0, 1.0)));
-                let refresh_at = expires_at.map(|at| at.saturating_sub(early));
+                let mut inner = lock(&self.cache);
+                let refresh_at = expires_at.map(|at| at.saturating_sub(inner.pace.early(jitter)));
                 let credentials = Arc::new(credentials);
                 let mut current = Current { credentials, refresh_at, rest_until: now.mono };
                 if expires_at.is_some() {
                     current.rest(now);
                 }
-                let mut inner = lock(&self.cache);
                 inner.current = Some(current);
                 inner.generation += 1;
                 self.outcome = Outcome::Fetched;

@@ -12,13 +12,12 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use zeroize::Zeroizing;
 
-use super::ask::{
-    Answer, Patience, failed, get, hide, json_refusal, plain_refusal, provider, send, sensitive,
-};
+use super::ask::{Answer, Patience, failed, get, json_refusal, plain_refusal, provider, send, sensitive};
 use super::context::{Context, Found};
 use super::json::Object;
 use crate::endpoint::Region;
 use crate::machine::{Instant, Now};
+use crate::redact::hide;
 use crate::secret::Secret;
 use crate::session::lock;
 use crate::{Credentials, Error, ErrorKind, Phase};

@@ -1,6 +1,7 @@
 //! Who signs: access keys, and where they come from.
 
 mod ask;
+mod bucket_sessions;
 mod cache;
 mod chain;
 mod container;
@@ -22,6 +23,7 @@ mod web_identity;
 
 use std::fmt;
 
+pub(crate) use bucket_sessions::{BucketSessions, session_credentials};
 pub use cache::Ticket;
 pub(crate) use cache::{Acquired, Cache, Generation, Lease};
 pub use chain::DefaultChain;

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use super::ask::{hide, provider};
+use super::ask::provider;
 use super::json::Object;
 use super::locations::Platform;
+use crate::redact::hide;
 use crate::script::Tasks;
 use crate::secret::Secret;
 use crate::{Credentials, Error, ErrorKind};

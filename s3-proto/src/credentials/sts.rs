@@ -135,7 +135,7 @@ impl Sts {
 }
 
 fn refusal(head: &response::Parts, body: &[u8]) -> Error {
-    let error = error_answer::read(head, body);
+    let error = error_answer::read(head, body, &[]);
     // STS could not reach the identity provider in time: the one error of status 400 that passes by itself.
     let passes = error.code() == Some("IDPCommunicationError");
     if passes { error.with_retryable(true) } else { error }

@@ -12,7 +12,7 @@ const BUCKET: &str = "--x-s3";
 const ACCESS_POINT: &str = "--xa-s3";
 
 /// Whether a name is that of a directory bucket or of an access point of one.
-pub(super) fn is_express(name: &str) -> bool {
+pub(crate) fn is_express(name: &str) -> bool {
     name.is_ascii() && (name.ends_with(BUCKET) || name.ends_with(ACCESS_POINT))
 }
 

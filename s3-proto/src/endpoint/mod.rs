@@ -19,6 +19,7 @@ mod resolve;
 
 pub use arn::Arn;
 pub use custom::Endpoint;
+pub(crate) use express::is_express;
 pub use host::{is_valid_host_label, is_virtual_hostable};
 pub use operation::OperationNeeds;
 pub use partition::Partition;

@@ -208,6 +208,12 @@ fn by_kind(e: &Error) -> Option<Cow<'static, str>> {
             "Check that the endpoint can be reached from here, or raise the connect time-out"
         }
         ErrorKind::Timeout if e.status().is_none() => "Raise this time-out if that is how slow it is",
+        // What S3 says to a HEAD with an expired token, which is refreshed if that can be told; to SSE-C
+        // headers that do not fit; and more. It has no body that could say which.
+        ErrorKind::Service if e.status() == Some(StatusCode::BAD_REQUEST) && e.code().is_none() => {
+            "The answer gives no reason, as with every HEAD: a GET of the same says it. Usual ones are a session \
+             token that has expired, and a customer key (SSE-C) that is missing or wrong"
+        }
         ErrorKind::WrongRegion if e.code() == Some("IllegalLocationConstraintException") => {
             "Name the region in `create_bucket_configuration`, and use the endpoint of that region"
         }

@@ -107,7 +107,7 @@ fn each_answer_of_the_service_is_said_for_a_person() {
             "<Error><Code>{code}</Code><Message>said</Message><RequestId>R1</RequestId><Region>r</Region></Error>"
         );
         let (head, ()) = http::Response::builder().status(status).body(()).unwrap().into_parts();
-        let e = crate::error_answer::read(&head, body.as_bytes()).with_target(
+        let e = crate::error_answer::read(&head, body.as_bytes(), &[]).with_target(
             "GetObject",
             Some("xyz"),
             Some("path/file"),

@@ -138,6 +138,40 @@ operation! {
     }
 }
 
+operation! {
+    /// Begins a session of five minutes with a directory bucket (`CreateSession`). The client does so by itself
+    /// before the first request that needs one.
+    create_session CreateSession: GET [bucket] "session" => Whole;
+    header {
+        /// What the session may do; by default all that the caller may.
+        session_mode: Option<SessionMode> = "x-amz-create-session-mode",
+        /// How objects that are written in the session are encrypted.
+        server_side_encryption: Option<ServerSideEncryption> = "x-amz-server-side-encryption",
+        /// The KMS key that they are encrypted with.
+        sse_kms_key_id: Option<String> = "x-amz-server-side-encryption-aws-kms-key-id",
+        /// The context for KMS, as base64 of JSON.
+        sse_kms_encryption_context: Option<String> = "x-amz-server-side-encryption-context",
+        /// Whether the bucket's own key saves calls of KMS.
+        bucket_key_enabled: Option<bool> = "x-amz-server-side-encryption-bucket-key-enabled",
+    }
+    output CreateSessionOutput {
+        header {
+            /// How objects that are written in the session are encrypted.
+            server_side_encryption: Option<ServerSideEncryption> = "x-amz-server-side-encryption",
+            /// The KMS key that they are encrypted with.
+            sse_kms_key_id: Option<String> = "x-amz-server-side-encryption-aws-kms-key-id",
+            /// The context for KMS, as base64 of JSON.
+            sse_kms_encryption_context: Option<String> = "x-amz-server-side-encryption-context",
+            /// Whether the bucket's own key saves calls of KMS.
+            bucket_key_enabled: Option<bool> = "x-amz-server-side-encryption-bucket-key-enabled",
+        }
+        body {
+            /// What the requests of the session are signed with.
+            credentials: SessionCredentials = "Credentials",
+        }
+    }
+}
+
 pub(super) fn bucket_operations(all: &mut Vec<Description>) {
     all.extend([
         CreateBucket::description(),
@@ -145,6 +179,7 @@ pub(super) fn bucket_operations(all: &mut Vec<Description>) {
         HeadBucket::description(),
         ListBuckets::description(),
         GetBucketLocation::description(),
+        CreateSession::description(),
     ]);
 }
 

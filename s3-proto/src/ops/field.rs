@@ -9,6 +9,7 @@ use super::describe::{Members, Place};
 use super::draft::Draft;
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::etag::ETag;
+use crate::secret::Secret;
 use crate::xml::{Reader, Writer};
 use crate::{Error, ErrorKind, Phase, Timestamp};
 
@@ -32,6 +33,15 @@ impl Text for String {
     }
     fn parse(text: &str) -> Option<Self> {
         Some(text.to_owned())
+    }
+}
+
+impl Text for Secret<String> {
+    fn text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.expose())
+    }
+    fn parse(text: &str) -> Option<Self> {
+        Some(text.into())
     }
 }
 

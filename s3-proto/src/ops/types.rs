@@ -696,6 +696,30 @@ structure! {
     }
 }
 
+string_enum! {
+    /// What a session with a directory bucket may do.
+    SessionMode {
+        /// `ReadOnly`.
+        ReadOnly = "ReadOnly",
+        /// `ReadWrite`.
+        ReadWrite = "ReadWrite",
+    }
+}
+
+structure! {
+    /// The credentials of a session with a directory bucket. `Debug` hides the secret parts.
+    SessionCredentials {
+        /// The public half.
+        access_key_id: String = "AccessKeyId",
+        /// The secret half.
+        secret_access_key: Secret<String> = "SecretAccessKey",
+        /// What goes with each request, in `x-amz-s3session-token`.
+        session_token: Secret<String> = "SessionToken",
+        /// When the session ends, five minutes after its beginning.
+        expiration: Timestamp = "Expiration",
+    }
+}
+
 /// The declarations of all structures here.
 pub fn structures() -> Vec<StructureDescription> {
     vec![
@@ -725,6 +749,7 @@ pub fn structures() -> Vec<StructureDescription> {
         ObjectChecksum::description(),
         Tagging::description(),
         Tag::description(),
+        SessionCredentials::description(),
     ]
 }
 

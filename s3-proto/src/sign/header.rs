@@ -6,12 +6,12 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use super::canonical::{Canonical, canonical_components};
 use super::{
     Explanation, PayloadHash, PayloadText, RequestHead, Signature, SigningParams, X_AMZ_CONTENT_SHA256,
-    X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN,
+    X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN,
 };
 use crate::Error;
 use crate::secret::Secret;
 
-/// Signs a request: sets `x-amz-date`, with Version 4a `x-amz-region-set`, `x-amz-security-token` (or removes it, for credentials without),
+/// Signs a request: sets `x-amz-date`, with Version 4a `x-amz-region-set`, `x-amz-security-token` (or the header of the options; removed for credentials without),
 /// `x-amz-content-sha256` (unless the options say no) and `authorization`. A request that was signed before
 /// is signed anew.
 ///
@@ -39,7 +39,7 @@ pub fn sign_headers(
     let headers = request.headers_mut();
     headers.insert(AUTHORIZATION, authorization);
     if let Some(token) = params.credentials.session_token().filter(|_| params.options.omit_session_token) {
-        headers.insert(&X_AMZ_SECURITY_TOKEN, token_value(token)?);
+        headers.insert(params.token_header(), token_value(token)?);
     }
     Ok(signature)
 }
@@ -74,11 +74,10 @@ pub(super) fn explain(canonical: &Canonical<'_>, params: &SigningParams<'_>) -> 
 fn prepare(headers: &mut HeaderMap, payload: &PayloadText, params: &SigningParams<'_>) -> Result<(), Error> {
     let unusable = |_| Error::invalid_input("the request cannot be signed");
     headers.insert(&X_AMZ_DATE, HeaderValue::from_bytes(&params.now).map_err(unusable)?);
-    match params.credentials.session_token() {
-        Some(token) if !params.options.omit_session_token => {
-            headers.insert(&X_AMZ_SECURITY_TOKEN, token_value(token)?);
-        }
-        _ => drop(headers.remove(&X_AMZ_SECURITY_TOKEN)),
+    headers.remove(&X_AMZ_SECURITY_TOKEN);
+    headers.remove(&X_AMZ_S3SESSION_TOKEN);
+    if let Some(token) = params.credentials.session_token().filter(|_| !params.options.omit_session_token) {
+        headers.insert(params.token_header(), token_value(token)?);
     }
     match params.key.region_set() {
         Some(regions) => {

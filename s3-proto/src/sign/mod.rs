@@ -61,6 +61,7 @@ use crate::{Error, ErrorKind};
 
 pub(crate) static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub(crate) static X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+pub(crate) static X_AMZ_S3SESSION_TOKEN: HeaderName = HeaderName::from_static("x-amz-s3session-token");
 pub(crate) static X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
 pub(crate) static X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
@@ -129,6 +130,16 @@ impl<'a> SigningParams<'a> {
         self
     }
 
+    /// The header that holds the session token.
+    fn token_header(&self) -> &'static HeaderName {
+        if self.options.express_session { &X_AMZ_S3SESSION_TOKEN } else { &X_AMZ_SECURITY_TOKEN }
+    }
+
+    /// The parameter of a presigned URL that holds the session token.
+    fn token_parameter(&self) -> &'static str {
+        if self.options.express_session { "X-Amz-S3session-Token" } else { "X-Amz-Security-Token" }
+    }
+
     /// The key that will sign.
     pub fn key(&self) -> &SigningKey {
         &self.key
@@ -153,6 +164,9 @@ pub struct SigningOptions {
     pub content_sha256_header: bool,
     /// Add the session token after signing, as few services want it.
     pub omit_session_token: bool,
+    /// The session token is that of a session with a directory bucket (S3 Express): it travels in
+    /// `x-amz-s3session-token`, and not in `x-amz-security-token`.
+    pub express_session: bool,
 }
 
 impl SigningOptions {
@@ -162,7 +176,11 @@ impl SigningOptions {
         double_encode_path: false,
         content_sha256_header: true,
         omit_session_token: false,
+        express_session: false,
     };
+
+    /// The way of S3 within a session with a directory bucket.
+    pub const S3_EXPRESS: Self = Self { express_session: true, ..Self::S3 };
 
     /// The way of all other services, such as STS.
     pub const OTHER_SERVICES: Self = Self {
@@ -170,6 +188,7 @@ impl SigningOptions {
         double_encode_path: true,
         content_sha256_header: false,
         omit_session_token: false,
+        express_session: false,
     };
 }
 

@@ -12,7 +12,7 @@ use super::canonical::{Canonical, canonical_components};
 use super::header::explain;
 use super::{
     Explanation, PayloadHash, PayloadText, RequestHead, Signature, SigningParams, X_AMZ_DATE,
-    X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN,
+    X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN,
 };
 use crate::Error;
 use crate::encode::uri_encode_into;
@@ -110,7 +110,7 @@ pub fn presign(
 
     let mut query = draft.query.clone();
     if let Some(token) = params.credentials.session_token().filter(|_| params.options.omit_session_token) {
-        push_parameter(&mut query, "X-Amz-Security-Token", token.expose());
+        push_parameter(&mut query, params.token_parameter(), token.expose());
     }
     push_parameter(&mut query, "X-Amz-Signature", signature.as_str());
     let uri = with_query(request.uri(), &query)?;
@@ -162,7 +162,14 @@ impl Draft {
         let mut headers = HeaderMap::with_capacity(request.headers().len());
         for (name, value) in request.headers() {
             // What a signature in headers left behind would contradict the one in the query.
-            if ![&X_AMZ_DATE, &X_AMZ_SECURITY_TOKEN, &X_AMZ_REGION_SET, &AUTHORIZATION].contains(&name) {
+            let signing = [
+                &X_AMZ_DATE,
+                &X_AMZ_SECURITY_TOKEN,
+                &X_AMZ_S3SESSION_TOKEN,
+                &X_AMZ_REGION_SET,
+                &AUTHORIZATION,
+            ];
+            if !signing.contains(&name) {
                 headers.append(name, value.clone());
             }
         }
@@ -186,7 +193,7 @@ impl Draft {
         }
         if let Some(token) = params.credentials.session_token().filter(|_| !params.options.omit_session_token)
         {
-            push_parameter(&mut query, "X-Amz-Security-Token", token.expose());
+            push_parameter(&mut query, params.token_parameter(), token.expose());
         }
         Ok(Self { query, headers })
     }

@@ -25,6 +25,7 @@ use super::Resolve;
 use crate::Counts;
 use crate::driver::runtime::{Clock, Runtime};
 use crate::failure::{self, Failure, timeout};
+use crate::is_local;
 
 tokio::task_local! {
     /// The time-outs of the request that asks for a connection; hyper's pool hands on only the URI.
@@ -61,8 +62,8 @@ impl<R: Runtime> Connector<R> {
     async fn connect(&self, uri: &Uri, timeouts: Timeouts) -> Result<Stream<R::Connection>, Failure> {
         let secure = uri.scheme_str() != Some("http");
         // Plain HTTP is for stores nearby; what it is proxied by is none of our concern.
-        let proxy =
-            if secure { self.proxies.as_ref().and_then(|proxies| proxies.intercept(uri)) } else { None };
+        let proxied = secure && !is_local(bare_host(uri)?);
+        let proxy = self.proxies.as_ref().filter(|_| proxied).and_then(|proxies| proxies.intercept(uri));
         let tcp = match proxy {
             Some(proxy) => self.tunnel(uri, &proxy, timeouts).await?,
             None => self.tcp(uri, timeouts.connect).await?,
