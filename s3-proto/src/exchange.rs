@@ -1169,7 +1169,8 @@ impl Exchange {
             // Whatever is wrong, it lets something through.
             self.retries.progressed();
         }
-        let (next, last) = (body.first + done, body.first + len - 1);
+        // A length is known that may reach up to the last place there is.
+        let (next, last) = (body.first.saturating_add(done), body.first.saturating_add(len - 1));
         let Ok(range) = HeaderValue::from_str(&format!("bytes={next}-{last}")) else {
             return State::Failed(error);
         };

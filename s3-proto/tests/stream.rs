@@ -299,3 +299,13 @@ fn what_names_no_content_cannot_be_resumed() {
         assert_eq!((run.error().kind(), run.sent.len()), (ErrorKind::TruncatedBody, 1), "{etag:?}");
     }
 }
+
+/// What a service says of a length may be anything that is a number.
+#[test]
+fn a_range_to_the_last_place_there_is_can_break_off() {
+    let headers = vec![("content-range", format!("bytes 1-{}/*", u64::MAX)), ("etag", "\"e\"".into())];
+    let cut = Reply::Cut(206, headers, b"ello".to_vec());
+    let run = drive(range(1..), in_turn(vec![cut, error(404, "NoSuchKey")]));
+    assert_eq!(run.error().kind(), ErrorKind::NoSuchKey);
+    assert_eq!(run.sent[1].header("range"), Some("bytes=5-18446744073709551615"));
+}
