@@ -482,9 +482,14 @@ impl Exchange {
     }
 
     pub(crate) fn cancel(&mut self) {
+        self.fail(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+    }
+
+    /// Ends the call with this error. The task that runs is cancelled first.
+    pub(crate) fn fail(&mut self, error: Error) {
         if !matches!(self.state, State::Over) {
             self.dropped = self.running();
-            self.state = State::Failed(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+            self.state = State::Failed(error);
         }
     }
 
