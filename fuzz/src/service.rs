@@ -1,9 +1,11 @@
 //! What is answered: as a well-behaved service would, or as the input has it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, response};
-use s3_proto::checksum::{ChecksumAlgorithm, Hasher};
+use s3_proto::checksum::{Checksum, ChecksumAlgorithm, Hasher};
 use s3_proto::xml::Reader;
 use s3_proto::{Payload, Timestamp};
 
@@ -15,18 +17,26 @@ pub(crate) const START: i64 = 1_440_938_160;
 /// All content is made of these.
 pub(crate) static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
-/// The checksum of so many zeros.
-pub(crate) fn hash_zeros(
-    algorithm: &ChecksumAlgorithm,
-    mut len: u64,
-) -> Option<s3_proto::checksum::Checksum> {
-    let mut hasher = Hasher::new(algorithm).ok()?;
-    while len > 0 {
-        let piece = len.min(ZEROS.len() as u64);
-        hasher.update(&ZEROS[..usize::try_from(piece).unwrap()]);
-        len -= piece;
+/// The checksum of so many zeros. Most are asked for again and again.
+pub(crate) fn hash_zeros(algorithm: &ChecksumAlgorithm, len: u64) -> Option<Checksum> {
+    static KNOWN: Mutex<BTreeMap<(String, u64), Checksum>> = Mutex::new(BTreeMap::new());
+    let name = (algorithm.as_str().to_owned(), len);
+    if let Some(known) = KNOWN.lock().unwrap().get(&name) {
+        return Some(known.clone());
     }
-    Some(hasher.finish())
+    let mut hasher = Hasher::new(algorithm).ok()?;
+    let mut left = len;
+    while left > 0 {
+        let piece = left.min(ZEROS.len() as u64);
+        hasher.update(&ZEROS[..usize::try_from(piece).unwrap()]);
+        left -= piece;
+    }
+    let checksum = hasher.finish();
+    let mut known = KNOWN.lock().unwrap();
+    if known.len() < 1_000 {
+        known.insert(name, checksum.clone());
+    }
+    Some(checksum)
 }
 
 /// An answer to a request.

@@ -39,7 +39,7 @@ fn seeds_with_a_change_pass() {
     for target in TARGETS {
         for entry in std::fs::read_dir(seeds(target.name)).unwrap() {
             let seed = std::fs::read(entry.unwrap().path()).unwrap();
-            let places = (0..seed.len()).step_by(1 + seed.len() / 16);
+            let places = (0..seed.len()).step_by(1 + seed.len() / 6);
             for at in places {
                 run(target, &seed[..at], "cut");
                 run(target, &[&seed[..at], b"\xFF<", &seed[at..]].concat(), "with more");
