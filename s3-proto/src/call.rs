@@ -88,19 +88,21 @@ impl<O: Operation> Machine for Stream<O> {
     type Output = ();
 
     fn poll(&mut self, now: Now) -> Step<O::Output, ()> {
-        match self.exchange.poll(now) {
-            Event::Start(id, task) => Step::Start(id, task),
-            Event::Cancel(id) => Step::Cancel(id),
-            Event::Wait(until) => Step::Wait(until),
-            Event::Head(head) => match parse(&self.op, &self.exchange, &head, &[]) {
-                Ok(output) => Step::Item(output),
-                Err(error) => {
-                    self.exchange.cancel();
-                    Step::Done(Err(error))
-                }
-            },
-            Event::Done(Ok(_)) => Step::Done(Ok(())),
-            Event::Done(Err(error)) => Step::Done(Err(error)),
+        loop {
+            return match self.exchange.poll(now) {
+                Event::Start(id, task) => Step::Start(id, task),
+                Event::Cancel(id) => Step::Cancel(id),
+                Event::Wait(until) => Step::Wait(until),
+                Event::Head(head) => match parse(&self.op, &self.exchange, &head, &[]) {
+                    Ok(output) => Step::Item(output),
+                    Err(error) => {
+                        self.exchange.fail(error);
+                        continue;
+                    }
+                },
+                Event::Done(Ok(_)) => Step::Done(Ok(())),
+                Event::Done(Err(error)) => Step::Done(Err(error)),
+            };
         }
     }
 

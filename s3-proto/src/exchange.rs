@@ -482,9 +482,14 @@ impl Exchange {
     }
 
     pub(crate) fn cancel(&mut self) {
+        self.fail(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+    }
+
+    /// Ends the call with this error. The task that runs is cancelled first.
+    pub(crate) fn fail(&mut self, error: Error) {
         if !matches!(self.state, State::Over) {
             self.dropped = self.running();
-            self.state = State::Failed(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+            self.state = State::Failed(error);
         }
     }
 
@@ -1169,7 +1174,8 @@ impl Exchange {
             // Whatever is wrong, it lets something through.
             self.retries.progressed();
         }
-        let (next, last) = (body.first + done, body.first + len - 1);
+        // A length is known that may reach up to the last place there is.
+        let (next, last) = (body.first.saturating_add(done), body.first.saturating_add(len - 1));
         let Ok(range) = HeaderValue::from_str(&format!("bytes={next}-{last}")) else {
             return State::Failed(error);
         };

@@ -73,7 +73,8 @@ impl Timestamp {
     pub fn saturating_sub(self, by: Duration) -> Self {
         let borrow = i64::from(self.nanos < by.subsec_nanos());
         let nanos = if borrow == 1 { self.nanos + 1_000_000_000 } else { self.nanos } - by.subsec_nanos();
-        let seconds = i64::try_from(by.as_secs()).ok().and_then(|s| self.seconds.checked_sub(s + borrow));
+        let seconds =
+            i64::try_from(by.as_secs()).ok().and_then(|s| self.seconds.checked_sub(s)?.checked_sub(borrow));
         seconds.and_then(|s| Self::from_unix(s, nanos)).unwrap_or(Self::MIN)
     }
 
@@ -330,6 +331,8 @@ mod tests {
     fn arithmetic_stops_at_the_ends() {
         assert_eq!(Timestamp::MAX.saturating_add(Duration::from_secs(1)), Timestamp::MAX);
         assert_eq!(Timestamp::MIN.saturating_sub(Duration::from_secs(1)), Timestamp::MIN);
+        let long = Duration::new(i64::MAX.unsigned_abs(), 1);
+        assert_eq!(Timestamp::UNIX_EPOCH.saturating_sub(long), Timestamp::MIN);
         assert_eq!(Timestamp::MIN.since(Timestamp::MAX), Duration::ZERO);
     }
 

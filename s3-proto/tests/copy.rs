@@ -9,7 +9,7 @@ use s3_proto::checksum::ChecksumAlgorithm as A;
 use s3_proto::endpoint::Provider;
 use s3_proto::ops::{CopyObject, CopySource, MetadataDirective, PutObject, SseCustomerKey, TaggingDirective};
 use s3_proto::transfer::{Cleanup, Copy, CopyOptions, Upload, UploadOptions};
-use s3_proto::{ETag, ErrorKind, Session};
+use s3_proto::{ETag, ErrorKind, Machine, Session, Step};
 use support::store::digest;
 use support::yard::{Fate, Yard, source};
 use support::*;
@@ -226,5 +226,16 @@ fn cancelled_at_any_step_it_cleans_up() {
         if let Err(error) = result {
             assert_eq!(error.kind(), ErrorKind::Cancelled, "step {at}");
         }
+    }
+}
+
+#[test]
+fn after_the_end_nothing_comes_but_misuse() {
+    let mut yard = yard(source(1));
+    let mut machine = copy(op());
+    yard.run_ref(&mut machine).ok();
+    for _ in 0..2 {
+        let Step::Done(Err(error)) = machine.poll(yard.now) else { panic!("it goes on") };
+        assert_eq!(error.kind(), ErrorKind::ApiMisuse);
     }
 }

@@ -13,9 +13,9 @@ use s3_proto::ops::{ByteRange, GetObject};
 use s3_proto::transfer::{
     Download, DownloadOptions, DownloadReport, DownloadStream, DownloadToMemory, Progress,
 };
-use s3_proto::{Error, ErrorKind, Payload, Session};
+use s3_proto::{Error, ErrorKind, Machine, Payload, Session, Step};
 use support::sim::*;
-use support::{aws, error_document, session};
+use support::{World, aws, error_document, session};
 
 const PART: u64 = 10;
 
@@ -927,4 +927,17 @@ proptest! {
             prop_assert_eq!(sim.disk.names(), ["dir/file"]);
         }
     }
+}
+
+#[test]
+fn a_stream_that_is_refused_ends_once_and_asks_nobody() {
+    let mut op = GetObject::new("bkt", "k");
+    op.range = Some((5..5).into());
+    let mut machine = DownloadStream::new(session(), op, &DownloadOptions::default());
+    let now = World::default().now;
+    let kinds = [(); 2].map(|()| match machine.poll(now) {
+        Step::Done(Err(error)) => error.kind(),
+        step => panic!("it goes on: {step:?}"),
+    });
+    assert_eq!(kinds, [ErrorKind::InvalidInput, ErrorKind::ApiMisuse]);
 }

@@ -299,3 +299,28 @@ fn what_names_no_content_cannot_be_resumed() {
         assert_eq!((run.error().kind(), run.sent.len()), (ErrorKind::TruncatedBody, 1), "{etag:?}");
     }
 }
+
+/// What a service says of a length may be anything that is a number.
+#[test]
+fn a_range_to_the_last_place_there_is_can_break_off() {
+    let headers = vec![("content-range", format!("bytes 1-{}/*", u64::MAX)), ("etag", "\"e\"".into())];
+    let cut = Reply::Cut(206, headers, b"ello".to_vec());
+    let run = drive(range(1..), in_turn(vec![cut, error(404, "NoSuchKey")]));
+    assert_eq!(run.error().kind(), ErrorKind::NoSuchKey);
+    assert_eq!(run.sent[1].header("range"), Some("bytes=5-18446744073709551615"));
+}
+
+#[test]
+fn a_head_that_cannot_be_read_cancels_the_body_and_ends_the_call() {
+    let mut machine = get();
+    let now = World::default().now;
+    let Step::Start(id, _) = machine.poll(now) else { panic!("it does not start") };
+    let head = head(200, &[("x-amz-mp-parts-count", "many".into())]);
+    assert!(matches!(machine.answer(now, id, Answer::Head(&head)), BodyPlan::Deliver { .. }));
+    assert!(matches!(machine.poll(now), Step::Cancel(cancelled) if cancelled == id));
+    let kinds = [(); 2].map(|()| match machine.poll(now) {
+        Step::Done(Err(error)) => error.kind(),
+        step => panic!("it goes on: {step:?}"),
+    });
+    assert_eq!(kinds, [ErrorKind::MalformedResponse, ErrorKind::ApiMisuse]);
+}

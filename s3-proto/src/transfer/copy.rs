@@ -269,6 +269,9 @@ impl Copy {
 
     /// Anything new to tell.
     fn news(&mut self) -> Option<Progress> {
+        if matches!(self.stage, Stage::Over) {
+            return None;
+        }
         let is_over = matches!(&self.stage, Stage::Ending(result) if result.is_ok());
         let progress = self.assembly.as_ref()?.progress(is_over);
         (progress != self.told).then(|| {

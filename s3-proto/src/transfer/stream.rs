@@ -90,11 +90,6 @@ impl DownloadStream {
         }
         asked
     }
-
-    fn fail<T>(&mut self, error: Error) -> Step<Bytes, T> {
-        self.over = true;
-        Step::Done(Err(error))
-    }
 }
 
 impl Machine for DownloadStream {
@@ -104,7 +99,7 @@ impl Machine for DownloadStream {
     fn poll(&mut self, now: Now) -> Step<Bytes, ()> {
         loop {
             if let Some(error) = self.ranges.take_refusal() {
-                return self.fail(error);
+                self.ranges.stop(error);
             }
             let until = match self.ranges.poll(now) {
                 Event::Start(id, task) => return Step::Start(id, task),
@@ -119,7 +114,10 @@ impl Machine for DownloadStream {
                     self.ready.insert(part.index, part.bytes);
                     continue;
                 }
-                Event::Failed(error) => return self.fail(error),
+                Event::Failed(error) => {
+                    self.over = true;
+                    return Step::Done(Err(error));
+                }
                 Event::Wait(until) => until,
             };
             if self.over {
@@ -134,8 +132,8 @@ impl Machine for DownloadStream {
             }
             let Some(bytes) = self.ready.remove(&self.out) else { return Step::Wait(until) };
             if let Err(error) = self.comparison.update(&bytes) {
-                self.ranges.clear();
-                return self.fail(self.ranges.describe(error));
+                self.ranges.stop(error);
+                continue;
             }
             self.out += 1;
             if !bytes.is_empty() {

@@ -1,0 +1,4 @@
+//! The target `call`.
+#![cfg_attr(fuzzing, no_main)]
+
+s3_fuzz::target!(call);
