@@ -10,7 +10,7 @@ use async_std::io::WriteExt as _;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
-use s3_io::driver::unwritten;
+use s3_io::unwritten;
 use s3_proto::Error;
 
 use crate::AsyncStd;

@@ -1,12 +1,12 @@
 //! A body that is read as it comes.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
-use s3_proto::{Answer, Error, ErrorKind, Machine};
+use s3_io::{Meter, PartFile, to_io, unwritten};
+use s3_proto::{Answer, Error, Machine};
 
 use crate::run::{Delivery, Progress, Run};
 
@@ -28,8 +28,7 @@ const PIECE: usize = 128 * 1024;
 #[must_use = "a body is not read by itself"]
 pub struct Body {
     reading: Option<(Delivery, Box<dyn Continue>)>,
-    received: u64,
-    expected: Option<u64>,
+    meter: Meter,
 }
 
 /// A machine whose body is being read.
@@ -68,18 +67,18 @@ impl<M: Machine<Output = ()> + Send + 'static> Continue for Run<M> {
 
 impl Body {
     pub(crate) fn new(delivery: Delivery, machine: Box<dyn Continue>) -> Self {
-        let expected = delivery.check.expected_len();
-        Self { reading: Some((delivery, machine)), received: 0, expected }
+        let meter = Meter::new(&delivery.check);
+        Self { reading: Some((delivery, machine)), meter }
     }
 
     /// How many bytes the body has, if the service has said so.
     pub fn content_length(&self) -> Option<u64> {
-        self.expected
+        self.meter.expected
     }
 
     /// How many bytes have come so far.
     pub fn received(&self) -> u64 {
-        self.received
+        self.meter.received
     }
 
     /// The next piece; `None` when all has come, and has been found to be right.
@@ -89,7 +88,7 @@ impl Body {
     /// error.
     #[allow(clippy::should_implement_trait)] // An `Iterator` would make `Read::take` and others ambiguous.
     pub fn next(&mut self) -> Option<Result<Bytes, Error>> {
-        let len = if self.expected.is_some() { self.rest(PIECE).max(1) } else { PIECE };
+        let len = if self.meter.expected.is_some() { self.meter.reserve().clamp(1, PIECE) } else { PIECE };
         let mut piece = vec![0; len];
         match self.take_in(&mut piece) {
             Ok(0) => None,
@@ -106,10 +105,8 @@ impl Body {
     /// # Errors
     /// As [`next`](Self::next).
     pub fn collect(mut self) -> Result<Bytes, Error> {
-        // What was announced, but no more on a mere promise than a server could be lying about; and room to find
-        // that there is nothing behind it.
-        const MOST: usize = 64 * 1024 * 1024;
-        let mut all = vec![0; self.rest(MOST) + 1];
+        // With room to find that there is nothing behind it.
+        let mut all = vec![0; self.meter.reserve() + 1];
         let mut filled = 0;
         loop {
             match self.take_in(all.get_mut(filled..).unwrap_or_default())? {
@@ -127,15 +124,13 @@ impl Body {
     /// Writes all of it to `writer`, and says how many bytes there were. The writer is flushed.
     ///
     /// # Errors
-    /// As [`next`](Self::next), and [`ErrorKind::LocalIo`] when writing fails.
+    /// As [`next`](Self::next), and [`ErrorKind::LocalIo`](crate::ErrorKind) when writing fails.
     pub fn copy_to<W: Write + ?Sized>(mut self, writer: &mut W) -> Result<u64, Error> {
-        let mut copied = 0;
         while let Some(piece) = self.next().transpose()? {
-            writer.write_all(&piece).map_err(|error| local("writing the body", error))?;
-            copied += piece.len() as u64;
+            writer.write_all(&piece).map_err(unwritten)?;
         }
-        writer.flush().map_err(|error| local("writing the body", error))?;
-        Ok(copied)
+        writer.flush().map_err(unwritten)?;
+        Ok(self.meter.received)
     }
 
     /// Writes all of it into a file, and says how many bytes there were. The file appears under its name when
@@ -144,31 +139,10 @@ impl Body {
     /// # Errors
     /// As [`copy_to`](Self::copy_to). The unfinished file is removed.
     pub fn into_file(self, path: impl AsRef<Path>) -> Result<u64, Error> {
-        let path = path.as_ref();
-        let Some(name) = path.file_name() else {
-            return Err(Error::invalid_input(format!("{} does not name a file", path.display())));
-        };
-        let mut part = name.to_owned();
-        part.push(".part");
-        let part = path.with_file_name(part);
-        let what = || format!("writing {}", path.display());
-        let copied = File::create(&part).map_err(|error| local(what(), error)).and_then(|mut file| {
-            let copied = self.copy_to(&mut file)?;
-            drop(file);
-            std::fs::rename(&part, path).map_err(|error| local(what(), error))?;
-            Ok(copied)
-        });
-        if copied.is_err() {
-            // Whatever keeps it there is less than what went wrong before.
-            let _ = std::fs::remove_file(&part);
-        }
-        copied
-    }
-
-    /// What is still to come, as far as it was announced, at most `most`.
-    fn rest(&self, most: usize) -> usize {
-        let rest = self.expected.unwrap_or_default().saturating_sub(self.received);
-        usize::try_from(rest).unwrap_or(most).min(most)
+        let part = PartFile::create(path.as_ref())?;
+        let copied = self.copy_to(&mut &*part.file()?)?;
+        part.commit()?;
+        Ok(copied)
     }
 
     /// Reads what comes next, also over another connection; 0 is the end.
@@ -181,7 +155,7 @@ impl Body {
                 Ok(0) => End::Complete,
                 Ok(read) => {
                     if delivery.check.update(buffer.get(..read).unwrap_or_default()).is_ok() {
-                        self.received += read as u64;
+                        self.meter.received += read as u64;
                         self.reading = Some((delivery, machine));
                         return Ok(read);
                     }
@@ -196,21 +170,9 @@ impl Body {
     }
 }
 
-fn local(what: impl fmt::Display, error: io::Error) -> Error {
-    Error::new(ErrorKind::LocalIo, format!("{what} failed: {error}")).with_source(error)
-}
-
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.take_in(buffer).map_err(|error| {
-            let kind = match error.kind() {
-                ErrorKind::TruncatedBody => io::ErrorKind::UnexpectedEof,
-                ErrorKind::Timeout => io::ErrorKind::TimedOut,
-                ErrorKind::ChecksumMismatch | ErrorKind::MalformedResponse => io::ErrorKind::InvalidData,
-                _ => io::ErrorKind::Other,
-            };
-            io::Error::new(kind, error)
-        })
+        self.take_in(buffer).map_err(to_io)
     }
 }
 
@@ -238,18 +200,14 @@ impl Iterator for Pieces {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if self.reading.is_some() && self.expected != Some(self.received) {
-            let expected = self.expected.map_or_else(|| "unknown".to_owned(), |len| len.to_string());
-            tracing::debug!(received = self.received, expected, "body dropped half-way");
+        if self.reading.is_some() {
+            self.meter.dropped();
         }
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body")
-            .field("received", &self.received)
-            .field("expected", &self.expected)
-            .finish_non_exhaustive()
+        f.debug_struct("Body").field("meter", &self.meter).finish_non_exhaustive()
     }
 }

@@ -5,16 +5,15 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
-use s3_io::{Cancel, PoolStats, clock};
+use s3_io::clock::Clock;
+use s3_io::{Cancel, PoolStats, Settings, connection_setters, environment, no_certificates, session};
 use s3_proto::credentials::Environment;
-use s3_proto::{Config, Error, ErrorKind, LoadConfig, Session};
+use s3_proto::{Config, Error, LoadConfig};
 
-use crate::clock::Clock;
 use crate::driver::{Blocking, finish};
 use crate::run::Run;
-use crate::transport::{Options, Proxy, Resolve, Transport};
+use crate::transport::{Options, Resolve, Transport};
 
 /// An S3 client that blocks. All operations are those of the core's [`Client`](s3_proto::client::Client), which
 /// it derefs to. Cloning it is cheap; clones share connections and caches, also between threads.
@@ -34,14 +33,14 @@ impl Client {
     /// A client with default connections.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] if TLS cannot be set up.
+    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind::Configuration) if TLS cannot be set up.
     pub fn new(config: Config) -> Result<Self, Error> {
         Self::builder(config).build()
     }
 
     /// Sets what concerns connections.
     pub fn builder(config: Config) -> Builder {
-        Builder { config, options: Options::default(), proxy: Ok(Proxy::from_env()) }
+        Builder { config, options: Options { settings: Settings::from_env(), ..Options::default() } }
     }
 
     /// A client that is configured as AWS's tools are: by environment variables and the shared files.
@@ -49,10 +48,7 @@ impl Client {
     /// # Errors
     /// Settings that are contradictory or cannot be understood.
     pub fn from_env() -> Result<Self, Error> {
-        // Variables that are not text are none that we know.
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::new(load_config(variables.collect())?)
+        Self::new(load_config(environment())?)
     }
 
     /// A client whose calls end when `cancel` is used, and bodies and lists that they returned with them. It
@@ -73,10 +69,8 @@ impl Client {
             // Nothing in it panics.
             asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
         });
-        match answers.into_iter().filter_map(Result::err).find(|error| error.status().is_none()) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        let unreached = answers.into_iter().filter_map(Result::err).find(|error| error.status().is_none());
+        unreached.map_or(Ok(()), Err)
     }
 
     /// How many connections there are now. Those that nobody uses are closed when the next request is sent.
@@ -109,7 +103,7 @@ impl Deref for Client {
 /// Settings that are contradictory or cannot be understood, or no region.
 pub fn load_config(environment: Environment) -> Result<Config, Error> {
     let transport = Arc::new(Transport::new(Options::default())?);
-    finish(Run::new(LoadConfig::new(environment), transport, Clock::new(), None, None, false))
+    finish(Run::new(LoadConfig::new(environment), transport, Clock::start(), None, None, false))
 }
 
 /// Settings of connections.
@@ -117,22 +111,10 @@ pub fn load_config(environment: Environment) -> Result<Config, Error> {
 pub struct Builder {
     config: Config,
     options: Options,
-    proxy: Result<Option<Proxy>, Error>,
 }
 
 impl Builder {
-    /// The most connections to one host at a time; 64 by default. A request has a connection of its own until
-    /// its answer is read.
-    pub fn max_connections_per_host(mut self, connections: usize) -> Self {
-        self.options.connections = connections.max(1);
-        self
-    }
-
-    /// How long a connection is kept that nobody uses; 15 s by default.
-    pub fn idle_connections(mut self, keep: Duration) -> Self {
-        self.options.idle_connections = keep;
-        self
-    }
+    connection_setters!();
 
     /// Looks up host names otherwise than the system does.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
@@ -140,61 +122,27 @@ impl Builder {
         self
     }
 
-    /// Trusts these certificates, in PEM, beside the usual roots.
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.options.trust.extra_roots.push(pem.into());
-        self
-    }
-
     /// [`root_certificates`](Self::root_certificates) from a file.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] when it cannot be read.
+    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind::Configuration) when it cannot be read.
     pub fn root_certificates_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        match std::fs::read(path) {
-            Ok(pem) => Ok(self.root_certificates(pem)),
-            Err(error) => {
-                let message = format!("reading the certificates in {} failed: {error}", path.display());
-                Err(Error::new(ErrorKind::Configuration, message).with_source(error))
-            }
-        }
-    }
-
-    /// Accepts any certificate, also a false one. Whoever is on the way can then read and change everything:
-    /// for test servers only. It is logged as a warning.
-    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
-        self.options.trust.accept_invalid = accept;
-        self
-    }
-
-    /// The proxy for HTTPS, such as `http://user:password@proxy:3128`, and the hosts that are reached without
-    /// it, separated by commas. By default the environment variables `HTTPS_PROXY`, `ALL_PROXY` and
-    /// `NO_PROXY` say so. This machine and its instance's services (loopback and link-local addresses) are never
-    /// reached through a proxy.
-    pub fn https_proxy(mut self, proxy: &str, except: &str) -> Self {
-        self.proxy = Proxy::new(proxy, except).map(Some);
-        self
-    }
-
-    /// No proxy, whatever the environment says.
-    pub fn no_proxy(mut self) -> Self {
-        self.proxy = Ok(None);
-        self
+        let pem = std::fs::read(path);
+        pem.map(|pem| self.root_certificates(pem)).map_err(|error| no_certificates(path, error))
     }
 
     /// The client.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] if TLS cannot be set up as asked, or the proxy is none that can be used.
-    pub fn build(mut self) -> Result<Client, Error> {
-        self.options.proxy = self.proxy?;
+    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind::Configuration) if TLS cannot be set up as asked, or the proxy is none that can be used.
+    pub fn build(self) -> Result<Client, Error> {
         let transport = Arc::new(Transport::new(self.options)?);
-        if self.config.seed == 0 {
-            self.config.seed = clock::seed();
-        }
-        let session = Session::new(self.config);
-        Ok(Client(s3_proto::client::Client::new(Blocking::new(session, transport, Clock::new()))))
+        Ok(Client(s3_proto::client::Client::new(Blocking::new(
+            session(self.config),
+            transport,
+            Clock::start(),
+        ))))
     }
 }
 

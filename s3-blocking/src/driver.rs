@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use s3_io::clock::Clock;
 use s3_io::{Cancel, PoolStats};
 use s3_proto::client::{Driver, Streaming};
 use s3_proto::{Error, ErrorKind, Machine, Session};
 
 use crate::body::Body;
-use crate::clock::Clock;
 use crate::run::{Progress, Run};
 use crate::source::Source;
 use crate::transport::Transport;

@@ -54,7 +54,6 @@
 
 mod body;
 mod client;
-mod clock;
 mod driver;
 mod run;
 mod source;

@@ -6,13 +6,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use s3_io::clock::Clock;
 use s3_io::{Cancel, Files, Registration};
 use s3_proto::{
     Answer, BodyCheck, Error, ErrorKind, Machine, Phase, Step, Task, TaskId, TransportError,
     TransportErrorKind,
 };
 
-use crate::clock::Clock;
 use crate::source::Source;
 use crate::transport::{Download, Transport};
 
@@ -50,7 +50,6 @@ struct Worker {
 }
 
 /// A body for the user.
-#[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) id: TaskId,
     pub(crate) download: Download,
@@ -280,14 +279,10 @@ impl Signal {
 
     fn wait(&self, seen: u64, until: Option<Instant>) {
         let mut state = self.lock();
-        while state.events == seen {
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => return,
-                Some(left) => {
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        while state.events == seen
+            && let Some(changed) = wait(&self.changed, state, until)
+        {
+            state = changed;
         }
     }
 
@@ -323,6 +318,18 @@ impl Signal {
             cancel.cancel();
         }
     }
+}
+
+/// Waits for a change; `None` if it is `until` already.
+pub(crate) fn wait<'a, T>(
+    changed: &Condvar,
+    state: MutexGuard<'a, T>,
+    until: Option<Instant>,
+) -> Option<MutexGuard<'a, T>> {
+    let Some(until) = until else { return Some(changed.wait(state).unwrap_or_else(PoisonError::into_inner)) };
+    let left = until.saturating_duration_since(Instant::now());
+    let waited = || changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+    (!left.is_zero()).then(waited)
 }
 
 /// Says that a thread is at its end, also if it panics.

@@ -4,10 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-use s3_io::files;
+use s3_io::{Borrowed, Once, files, read_already};
 use s3_proto::client::Source as ProtoSource;
 
 /// Data to upload that is not held in memory: a file, a reader or an iterator.
@@ -25,11 +25,10 @@ pub struct Source {
 enum Kind {
     /// With the place from which pieces are filled.
     File(Arc<File>, u64),
-    Once(Home),
+    Once(Once<Boxed>),
 }
 
-/// Where a reader is while nobody reads from it.
-type Home = Arc<Mutex<Option<Box<dyn Read + Send>>>>;
+type Boxed = Box<dyn Read + Send>;
 
 impl Source {
     /// A file, as long as it is now. It can be read again, so a failed attempt is repeated.
@@ -71,11 +70,7 @@ impl Source {
     pub(crate) fn range(&mut self, offset: u64, len: u64) -> io::Result<Reader> {
         match &mut self.kind {
             Kind::File(file, _) => Ok(Reader::file(file.clone(), offset, len)),
-            Kind::Once(home) if offset == 0 => {
-                let reader = home.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let reader = reader.ok_or_else(read_already)?;
-                Ok(Reader::Once(Borrowed { reader: Some(reader), home: Some(home.clone()) }))
-            }
+            Kind::Once(once) if offset == 0 => once.borrow().map(Reader::Once),
             Kind::Once(_) => Err(read_already()),
         }
     }
@@ -89,10 +84,8 @@ impl Source {
                 let mut reader = Reader::file(file.clone(), *at, rest.min(len as u64));
                 *at += reader.read_to_end(&mut bytes)? as u64;
             }
-            Kind::Once(home) => {
-                let mut home = home.lock().unwrap_or_else(PoisonError::into_inner);
-                let reader = home.as_mut().ok_or_else(read_already)?;
-                reader.take(len as u64).read_to_end(&mut bytes)?;
+            Kind::Once(once) => {
+                once.read_on(|reader| reader.take(len as u64).read_to_end(&mut bytes))?;
             }
         }
         Ok(bytes.into())
@@ -100,11 +93,7 @@ impl Source {
 }
 
 fn once(reader: impl Read + Send + 'static) -> Kind {
-    Kind::Once(Arc::new(Mutex::new(Some(Box::new(reader)))))
-}
-
-fn read_already() -> io::Error {
-    io::Error::other("the data can be read only once")
+    Kind::Once(Once::new(Box::new(reader)))
 }
 
 impl ProtoSource for Source {
@@ -129,13 +118,7 @@ impl fmt::Debug for Source {
 /// The bytes that a request sends.
 pub(crate) enum Reader {
     File { file: Arc<File>, at: u64, left: u64 },
-    Once(Borrowed),
-}
-
-/// A reader that goes home unless something was read: an attempt that got no connection may be repeated.
-pub(crate) struct Borrowed {
-    reader: Option<Box<dyn Read + Send>>,
-    home: Option<Home>,
+    Once(Borrowed<Boxed>),
 }
 
 impl Reader {
@@ -155,18 +138,7 @@ impl Read for Reader {
                 *left -= read as u64;
                 Ok(read)
             }
-            Self::Once(borrowed) => {
-                borrowed.home = None;
-                borrowed.reader.as_mut().map_or(Ok(0), |reader| reader.read(buffer))
-            }
-        }
-    }
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        if let Some(home) = &self.home {
-            *home.lock().unwrap_or_else(PoisonError::into_inner) = self.reader.take();
+            Self::Once(borrowed) => borrowed.reader().map_or(Ok(0), |reader| reader.read(buffer)),
         }
     }
 }

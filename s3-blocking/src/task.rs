@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, PoisonError};
 
-use s3_io::{Cancel, Failure, effects, files};
+use s3_io::{Cancel, Failure, Unanswered, effects, files};
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Machine, Payload, Phase, Sink, SourceError,
     SourceId, Task, TaskId,
@@ -12,7 +12,7 @@ use s3_proto::{
 
 use crate::run::{Delivery, Shared};
 use crate::source::{Reader, Source};
-use crate::transport::{Download, Unanswered};
+use crate::transport::Download;
 
 /// How much of a body is read at a time.
 const PIECE: usize = 128 * 1024;

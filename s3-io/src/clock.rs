@@ -1,8 +1,34 @@
-//! The clock on the wall, and a seed.
+//! Both clocks, and a seed.
 
-use std::time::{Duration, SystemTime};
+use std::time::{self, Duration, SystemTime};
 
-use s3_proto::Timestamp;
+use s3_proto::{Instant, Now, Timestamp};
+
+/// The system's clocks; the machines' time starts when this is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(time::Instant);
+
+impl Clock {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self(time::Instant::now())
+    }
+
+    /// What both clocks say.
+    pub fn now(self) -> Now {
+        Now { mono: self.elapsed(), wall: wall() }
+    }
+
+    /// The time since it was started.
+    pub fn elapsed(self) -> Instant {
+        Instant::from_origin(self.0.elapsed())
+    }
+
+    /// When a machine's deadline is; `None` past the end of time.
+    pub fn at(self, deadline: Instant) -> Option<time::Instant> {
+        self.0.checked_add(deadline.since_origin())
+    }
+}
 
 /// What the system's clock says.
 pub fn wall() -> Timestamp {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use s3_proto::{Phase, TransportError, TransportErrorKind};
+use s3_proto::{Phase, SourceError, TransportError, TransportErrorKind};
 
 /// A failure with its phase, as it travels through an HTTP library.
 #[derive(Debug)]
@@ -32,6 +32,21 @@ impl fmt::Display for Failure {
 impl StdError for Failure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.cause.source()
+    }
+}
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// It is the network's fault, or the service's.
+    Failed(Failure),
+    /// The user's data could not be read.
+    Source(SourceError),
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
@@ -76,6 +91,21 @@ pub fn resolve(host: &str, error: io::Error) -> Failure {
         (TransportErrorKind::DnsTemporary, format!("looking up the host name {host} failed: {error}"))
     };
     Failure { phase: Phase::Resolve, cause: TransportError::new(kind, message).with_source(error) }
+}
+
+/// A host name leads nowhere.
+pub fn no_address(host: &str) -> Failure {
+    let message = format!("the host name {host} has no addresses");
+    Failure::new(Phase::Resolve, TransportErrorKind::DnsNotFound, message)
+}
+
+/// All that may be under way at a time were, for as long as was waited.
+pub fn exhausted(limit: usize, what: &str, host: &str, patience: Option<Duration>) -> Failure {
+    let patience = patience.unwrap_or_default().as_secs_f64();
+    let message = format!(
+        "all {limit} {what} to {host} were busy for {patience} s; raise the limit, or ask for less at a time"
+    );
+    Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message)
 }
 
 /// A TCP connection could not be made.

@@ -1,10 +1,12 @@
-//! What the drivers share beside the protocol: files, clocks, TLS, and what went wrong below HTTP.
+//! What the drivers share beside the protocol: files, clocks, TLS, proxies, the framing of uploads, and what went
+//! wrong below HTTP.
 //!
 //! The feature `hyper` adds what all drivers on async runtimes share.
 //!
 //! Internal to this family of packages; nothing here is promised to stay as it is.
 #![forbid(unsafe_code)]
 
+mod body;
 mod cancel;
 pub mod clock;
 #[cfg(feature = "hyper")]
@@ -12,13 +14,23 @@ pub mod driver;
 pub mod effects;
 pub mod failure;
 pub mod files;
+mod framing;
 mod local;
+mod once;
 mod open_files;
+pub mod proxy;
+mod settings;
 mod stats;
+mod target;
 pub mod tls;
 
+pub use body::{Meter, PartFile, to_io, unwritten};
 pub use cancel::{Cancel, Registration};
-pub use failure::Failure;
+pub use failure::{Failure, Unanswered};
+pub use framing::{Framing, SLICE};
 pub use local::is_local;
+pub use once::{Borrowed, Once, read_already};
 pub use open_files::Files;
-pub use stats::{Counts, PoolStats};
+pub use settings::{Settings, environment, no_certificates, session};
+pub use stats::{Counts, Open, PoolStats};
+pub use target::Target;

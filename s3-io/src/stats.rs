@@ -1,5 +1,6 @@
 //! How many connections there are.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many connections there are.
@@ -34,5 +35,23 @@ impl Counts {
         let multiplexed = self.multiplexed.load(Ordering::Relaxed);
         let busy = active.saturating_sub(multiplexed) + usize::from(multiplexed > 0);
         PoolStats { active, idle: open.saturating_sub(busy), open }
+    }
+}
+
+/// Counts a connection as open while it lives.
+#[derive(Debug)]
+pub struct Open(Arc<Counts>);
+
+impl Open {
+    /// One more.
+    pub fn new(counts: &Arc<Counts>) -> Self {
+        counts.open.fetch_add(1, Ordering::Relaxed);
+        Self(counts.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::Full;
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioExecutor;
-use s3_io::PoolStats;
-use s3_io::driver::transport::{Download, Limits, Options, Unanswered};
+use s3_io::driver::transport::{Download, Options};
 use s3_io::driver::{Reader, Resolve, Resolving};
+use s3_io::proxy::Proxy;
 use s3_io::tls::Trust;
+use s3_io::{PoolStats, Settings, Unanswered};
 use s3_proto::sign::BodyEncoder;
 use s3_proto::{HttpTask, Payload, Phase, Timeouts, TransportErrorKind};
 use s3_tokio::{Source, Tokio};
@@ -27,7 +27,8 @@ use tokio::time::Instant;
 type Transport = s3_io::driver::transport::Transport<Tokio>;
 
 fn transport_with(change: impl FnOnce(&mut Options)) -> Transport {
-    let mut options = Options { limits: Limits { connections: 4, streams: 4 }, ..Options::default() };
+    let settings = Settings { connections: 4, ..Settings::default() };
+    let mut options = Options { settings, streams: 4, ..Options::default() };
     change(&mut options);
     Transport::new(Tokio::default(), options).unwrap()
 }
@@ -318,7 +319,7 @@ async fn all_connections_are_busy() {
         tokio::time::sleep(Duration::from_secs(60)).await;
     })
     .await;
-    let transport = transport_with(|options| options.limits.connections = 1);
+    let transport = transport_with(|options| options.settings.connections = 1);
     let (_, first) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
     let mut second = task("GET", &uri, Payload::Empty);
     second.timeouts.pool = Some(Duration::from_millis(50));
@@ -397,7 +398,7 @@ async fn a_proxy_tunnels_https_and_may_refuse() {
     .await;
     let proxy = proxy.trim_end_matches("/bucket/key").to_owned();
     let transport = transport_with(|options| {
-        options.proxies = Some(Arc::new(Matcher::builder().https(proxy).no("internal.example").build()));
+        options.settings.proxy = Proxy::new(&proxy, "internal.example").map(Some);
     });
     let result = transport.send(task("GET", "https://s3.example/", Payload::Empty), None).await;
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Proxy));
@@ -422,8 +423,8 @@ async fn a_proxy_that_agrees_is_a_tunnel() {
     .await;
     let proxy = proxy.trim_end_matches("/bucket/key").replace("http://", "http://user:password@");
     let transport = transport_with(|options| {
-        options.trust.accept_invalid = true;
-        options.proxies = Some(Arc::new(Matcher::builder().https(proxy).build()));
+        options.settings.trust.accept_invalid = true;
+        options.settings.proxy = Proxy::new(&proxy, "").map(Some);
     });
     let secure = secure.replace("127.0.0.1", "s3.example").replace("localhost", "s3.example");
 
@@ -440,8 +441,8 @@ async fn a_proxy_that_agrees_is_a_tunnel() {
 async fn this_machine_is_not_asked_for_through_a_proxy() {
     let secure = tls_server().await;
     let transport = transport_with(|options| {
-        options.trust.extra_roots.push(CERTIFICATE.to_vec());
-        options.proxies = Some(Arc::new(Matcher::builder().https("http://127.0.0.1:1").build()));
+        options.settings.trust.extra_roots.push(CERTIFICATE.to_vec());
+        options.settings.proxy = Proxy::new("http://127.0.0.1:1", "").map(Some);
     });
     let (_, download) = transport.send(task("GET", &secure, Payload::Empty), None).await.unwrap();
     assert_eq!(read(download).await.unwrap(), b"secret");
@@ -513,7 +514,7 @@ async fn certificates_are_checked_unless_that_is_turned_off() {
     let result = transport().send(task("GET", &uri, Payload::Empty), None).await;
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
 
-    let trusting = transport_with(|options| options.trust.extra_roots.push(CERTIFICATE.to_vec()));
+    let trusting = transport_with(|options| options.settings.trust.extra_roots.push(CERTIFICATE.to_vec()));
     let (_, download) = trusting.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
     assert_eq!(read(download).await.unwrap(), b"secret");
     // The certificate is for another name.
@@ -521,7 +522,7 @@ async fn certificates_are_checked_unless_that_is_turned_off() {
     let result = trusting.send(task("GET", &other, Payload::Empty), None).await;
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
 
-    let reckless = transport_with(|options| options.trust.accept_invalid = true);
+    let reckless = transport_with(|options| options.settings.trust.accept_invalid = true);
     let (_, download) = reckless.send(task("GET", &other, Payload::Empty), None).await.unwrap();
     assert_eq!(read(download).await.unwrap(), b"secret");
 }
@@ -550,8 +551,8 @@ async fn requests_share_a_connection_over_http_2() {
     .await;
     let uri = uri.replace("http://127.0.0.1", "https://localhost");
     let transport = transport_with(|options| {
-        options.trust.accept_invalid = true;
-        options.limits = Limits { connections: 1, streams: 10 };
+        options.settings.trust.accept_invalid = true;
+        (options.settings.connections, options.streams) = (1, 10);
     });
     let (head, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
     assert_eq!(head.version, http::Version::HTTP_2);

@@ -1,23 +1,22 @@
 //! From a URI to a connection: lookup, TCP, proxy, TLS, each with its time-out.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use http::Uri;
-use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use s3_io::failure::{self, timeout};
-use s3_io::{Counts, Failure};
-use s3_proto::{Phase, TransportErrorKind};
+use s3_io::failure::{self, Failure, timeout};
+use s3_io::proxy::{ConnectAnswer, Proxy};
+use s3_io::{Counts, Target};
+use s3_proto::Phase;
 use ureq::config::Config;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector as UreqConnector, NextTimeout};
 
-use super::proxy::Proxy;
 use super::wire::{Exchange, Wire, other};
 
 /// Looks up host names.
@@ -70,25 +69,23 @@ impl UreqConnector for Connector {
 
 impl Connector {
     fn open(&self, uri: &Uri, exchange: &Arc<Exchange>) -> Result<Wire, Failure> {
-        let secure = uri.scheme_str() != Some("http");
-        let host = bare_host(uri)?;
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let to = Target::of(uri)?;
         // Plain HTTP is for stores nearby; what it is proxied by is none of our concern.
-        let proxy = self.proxy.as_ref().filter(|proxy| secure && proxy.is_for(host));
-        let (to, at) = proxy.map_or((host, port), |proxy| (proxy.host(), proxy.port()));
-        let mut wire = Wire::new(self.tcp(to, at, exchange)?, &self.counts);
+        let proxy = self.proxy.as_ref().filter(|proxy| to.secure && proxy.is_for(to.host));
+        let (host, port) = proxy.map_or((to.host, to.port), |proxy| (proxy.host(), proxy.port()));
+        let mut wire = Wire::new(self.tcp(host, port, exchange)?, &self.counts);
         wire.serve(exchange.clone());
         if let Some(proxy) = proxy {
             let limit = exchange.timeouts.connect;
-            proxy.tunnel(wire.raw(until(limit)), host, port).map_err(|error| match error.kind() {
+            tunnel(wire.raw(until(limit)), proxy, to).map_err(|error| match error.kind() {
                 io::ErrorKind::TimedOut => {
-                    timeout(Phase::Connect, format!("connecting through the proxy {to}"), limit)
+                    timeout(Phase::Connect, format!("connecting through the proxy {host}"), limit)
                 }
-                _ => failure::proxy(to, error),
+                _ => failure::proxy(host, error),
             })?;
         }
-        if secure {
-            self.handshake(&mut wire, host, exchange.timeouts.tls)?;
+        if to.secure {
+            self.handshake(&mut wire, to, exchange.timeouts.tls)?;
         }
         Ok(wire)
     }
@@ -123,10 +120,7 @@ impl Connector {
                 Err(error) => last = Some(failure::connect(host, error)),
             }
         }
-        Err(last.unwrap_or_else(|| {
-            let message = format!("the host name {host} has no addresses");
-            Failure::new(Phase::Resolve, TransportErrorKind::DnsNotFound, message)
-        }))
+        Err(last.unwrap_or_else(|| failure::no_address(host)))
     }
 
     /// The system's lookup cannot be given a limit, so another thread waits for it.
@@ -163,11 +157,8 @@ impl Connector {
         addresses.map_err(|error| failure::resolve(host, error))
     }
 
-    fn handshake(&self, wire: &mut Wire, host: &str, limit: Option<Duration>) -> Result<(), Failure> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            let message = format!("no certificate can be for the host name {host}");
-            Failure::new(Phase::Connect, TransportErrorKind::TlsRejected, message)
-        })?;
+    fn handshake(&self, wire: &mut Wire, to: Target<'_>, limit: Option<Duration>) -> Result<(), Failure> {
+        let (host, name) = (to.host, to.server_name()?);
         let done = ClientConnection::new(self.tls.clone(), name)
             .map_err(io::Error::other)
             .and_then(|tls| wire.handshake(tls, until(limit)));
@@ -190,9 +181,13 @@ fn until(limit: Option<Duration>) -> Option<Instant> {
     limit.and_then(|limit| Instant::now().checked_add(limit))
 }
 
-fn bare_host(uri: &Uri) -> Result<&str, Failure> {
-    let host = uri.host().ok_or_else(|| {
-        Failure::new(Phase::Resolve, TransportErrorKind::DnsNotFound, "the address has no host name")
-    })?;
-    Ok(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
+fn tunnel(io: &mut (impl Read + Write), proxy: &Proxy, to: Target<'_>) -> io::Result<()> {
+    io.write_all(proxy.connect(to.host, to.port).as_bytes())?;
+    let (mut answer, mut byte) = (ConnectAnswer::default(), [0]);
+    loop {
+        io.read_exact(&mut byte)?;
+        if answer.push(byte[0])? {
+            return Ok(());
+        }
+    }
 }

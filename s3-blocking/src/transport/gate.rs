@@ -5,8 +5,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use s3_io::{Cancel, Counts, Failure};
+use s3_io::failure::{self, Failure};
+use s3_io::{Cancel, Counts};
 use s3_proto::{Phase, TransportErrorKind};
+
+use crate::run::wait;
 
 /// Lets as many requests at a time to one host as it may have connections.
 pub(crate) struct Gate(Arc<Inner>);
@@ -51,19 +54,11 @@ impl Gate {
         let mut busy = inner.lock();
         while busy.get(host).is_some_and(|busy| *busy >= inner.limit) {
             if cancel.is_cancelled() {
-                return Err(exhausted("the call was cancelled while it waited for a connection"));
+                let message = "the call was cancelled while it waited for a connection";
+                return Err(Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message));
             }
-            busy = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => inner.freed.wait(busy).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => {
-                    return Err(exhausted(format!(
-                        "all {} connections to {host} were busy for {} s; raise the limit, or ask for less at a time",
-                        inner.limit,
-                        patience.unwrap_or_default().as_secs_f64()
-                    )));
-                }
-                Some(left) => inner.freed.wait_timeout(busy, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
+            busy = wait(&inner.freed, busy, until)
+                .ok_or_else(|| failure::exhausted(inner.limit, "connections", host, patience))?;
         }
         *busy.entry(host.to_owned()).or_default() += 1;
         inner.counts.active.fetch_add(1, Ordering::Relaxed);
@@ -90,8 +85,4 @@ impl Drop for Permit {
         self.inner.counts.active.fetch_sub(1, Ordering::Relaxed);
         self.inner.freed.notify_all();
     }
-}
-
-fn exhausted(message: impl Into<String>) -> Failure {
-    Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message)
 }

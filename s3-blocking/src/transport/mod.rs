@@ -2,24 +2,19 @@
 
 mod connect;
 mod gate;
-mod proxy;
 mod upload;
 mod wire;
 
-use std::fmt;
 use std::io::{self, Read as _};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{EXPECT, HeaderValue};
-use s3_io::tls::Trust;
-use s3_io::{Cancel, Counts, Failure, PoolStats};
+use s3_io::{Cancel, Counts, Failure, PoolStats, Settings, Unanswered};
 use s3_proto::sign::BodyEncoder;
-use s3_proto::{Error, HttpTask, Payload, Phase, SourceError, TransportError, TransportErrorKind};
+use s3_proto::{Error, HttpTask, Payload, Phase, TransportError, TransportErrorKind};
 use ureq::{Agent, BodyReader, SendBody};
 
 pub use connect::{Resolve, SystemResolver};
-pub(crate) use proxy::Proxy;
 
 use crate::source::Reader;
 use connect::{Connector, NoResolver};
@@ -30,23 +25,12 @@ use wire::Exchange;
 /// What can be set before the first connection.
 pub(crate) struct Options {
     pub(crate) resolver: Arc<dyn Resolve>,
-    pub(crate) trust: Trust,
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) connections: usize,
-    pub(crate) idle_connections: Duration,
+    pub(crate) settings: Settings,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            resolver: Arc::new(SystemResolver),
-            trust: Trust::default(),
-            proxy: None,
-            connections: 64,
-            // S3 closes connections that have been idle for some 20 s; one that we close first is not used at
-            // the very moment at which it goes away.
-            idle_connections: Duration::from_secs(15),
-        }
+        Self { resolver: Arc::new(SystemResolver), settings: Settings::default() }
     }
 }
 
@@ -56,32 +40,14 @@ pub(crate) struct Transport {
     gate: Gate,
 }
 
-/// A request that got no answer.
-#[derive(Debug)]
-pub(crate) enum Unanswered {
-    Failed(Failure),
-    Source(SourceError),
-}
-
-impl From<Failure> for Unanswered {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<SourceError> for Unanswered {
-    fn from(error: SourceError) -> Self {
-        Self::Source(error)
-    }
-}
-
 impl Transport {
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
         let counts = Arc::new(Counts::default());
+        let Settings { trust, proxy, connections, idle_connections } = options.settings;
         let connector = Connector {
             resolver: options.resolver,
-            tls: options.trust.config(false)?,
-            proxy: options.proxy,
+            tls: trust.config(false)?,
+            proxy: proxy?,
             counts: counts.clone(),
         };
         // What is sent is what the core says, and what comes is what the peer said.
@@ -95,11 +61,11 @@ impl Transport {
             .accept("")
             .accept_encoding("")
             .max_idle_connections(usize::MAX)
-            .max_idle_connections_per_host(options.connections)
-            .max_idle_age(options.idle_connections)
+            .max_idle_connections_per_host(connections)
+            .max_idle_age(idle_connections)
             .build();
         let agent = Agent::with_parts(config, connector, NoResolver);
-        Ok(Self { agent, gate: Gate::new(options.connections, counts) })
+        Ok(Self { agent, gate: Gate::new(connections, counts) })
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
@@ -127,7 +93,7 @@ impl Transport {
             (Payload::Bytes(bytes), _) => Some(Upload::bytes(bytes, exchange.clone())),
             (Payload::Source { len, .. }, Some(reader)) => {
                 let encoder = encoder.unwrap_or_else(|| BodyEncoder::identity(len));
-                Some(Upload::source(reader, encoder, exchange.clone())?)
+                Some(Upload::source(reader, encoder, exchange.clone()))
             }
             (Payload::Source { .. }, None) => {
                 let error = io::Error::other("the request names a source, but none came with the call");
@@ -207,12 +173,6 @@ impl Download {
             // It does not block, and there is nothing in it.
             let _ = reader.read(&mut [0]);
         }
-    }
-}
-
-impl fmt::Debug for Download {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Download").field("left", &self.left).finish_non_exhaustive()
     }
 }
 

@@ -1,18 +1,26 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use s3_io::proxy::Proxy;
 use s3_proto::Timeouts;
 
 use super::*;
 use crate::source::Source;
 
 fn transport_with(change: impl FnOnce(&mut Options)) -> Transport {
-    let mut options = Options { connections: 4, ..Options::default() };
+    let settings = Settings { connections: 4, ..Settings::default() };
+    let mut options = Options { settings, ..Options::default() };
     change(&mut options);
     Transport::new(options).unwrap()
+}
+
+impl std::fmt::Debug for Download {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Download").field("left", &self.left).finish_non_exhaustive()
+    }
 }
 
 fn transport() -> Transport {
@@ -266,7 +274,7 @@ fn megabytes_go_through_tls_both_ways() {
         stream.flush().unwrap();
         head_of(stream);
     });
-    let transport = transport_with(|options| options.trust.accept_invalid = true);
+    let transport = transport_with(|options| options.settings.trust.accept_invalid = true);
     let sent = task("PUT", &uri, Payload::Bytes(data(1_000_000).into()));
     let (_, download) = send(&transport, sent).unwrap();
     assert!(read(download).unwrap() == data(1_000_000));
@@ -305,7 +313,7 @@ fn an_answer_that_comes_before_the_end_of_the_body_is_heard() {
         // Closing with data unread resets the connection, after the answer has got there.
         thread::sleep(Duration::from_millis(100));
     };
-    let transport = transport_with(|options| options.trust.accept_invalid = true);
+    let transport = transport_with(|options| options.settings.trust.accept_invalid = true);
     for uri in [server(move |mut stream| refuse(&mut stream)), tls_server(refuse)] {
         let sent = task("PUT", &uri, Payload::Bytes(Bytes::from(vec![0; 64 << 20])));
         let (head, download) = send(&transport, sent).unwrap();
@@ -362,7 +370,7 @@ fn all_connections_are_busy() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").unwrap();
         hang(stream);
     });
-    let transport = transport_with(|options| options.connections = 1);
+    let transport = transport_with(|options| options.settings.connections = 1);
     let (_, first) = send(&transport, get(&uri)).unwrap();
     let mut second = get(&uri);
     second.timeouts.pool = MOMENT;
@@ -397,7 +405,7 @@ fn connections_are_used_again_until_they_are_too_old_or_closed() {
         assert_eq!(counts(&transport), (0, 1, 1));
     }
 
-    let transport = transport_with(|options| options.idle_connections = Duration::from_millis(1));
+    let transport = transport_with(|options| options.settings.idle_connections = Duration::from_millis(1));
     for _ in 0..2 {
         assert_eq!(read(send(&transport, get(&uri)).unwrap().1).unwrap(), b"body");
         thread::sleep(Duration::from_millis(5));
@@ -555,12 +563,12 @@ fn a_proxy_tunnels_https_and_may_refuse() {
         stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").unwrap();
     });
     let proxy = proxy.trim_end_matches("/bucket/key").to_owned();
-    let transport = transport_with(|options| options.proxy = Some(Proxy::new(&proxy, "").unwrap()));
+    let transport = transport_with(|options| options.settings.proxy = Proxy::new(&proxy, "").map(Some));
     let result = send(&transport, get("https://s3.example/"));
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::Proxy));
 
     let proxy = server(hang).trim_end_matches("/bucket/key").to_owned();
-    let transport = transport_with(|options| options.proxy = Some(Proxy::new(&proxy, "").unwrap()));
+    let transport = transport_with(|options| options.settings.proxy = Proxy::new(&proxy, "").map(Some));
     let mut sent = get("https://s3.example/");
     sent.timeouts.connect = MOMENT;
     assert_eq!(failed(send(&transport, sent)), (Phase::Connect, TransportErrorKind::Timeout));
@@ -600,7 +608,7 @@ fn certificates_are_checked_unless_that_is_turned_off() {
     let result = send(&transport(), get(&uri));
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
 
-    let trusting = transport_with(|options| options.trust.extra_roots.push(CERTIFICATE.to_vec()));
+    let trusting = transport_with(|options| options.settings.trust.extra_roots.push(CERTIFICATE.to_vec()));
     for _ in 0..3 {
         let (_, download) = send(&trusting, get(&uri)).unwrap();
         assert_eq!(read(download).unwrap(), b"secret");
@@ -611,7 +619,7 @@ fn certificates_are_checked_unless_that_is_turned_off() {
     let result = send(&trusting, get(&other));
     assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::TlsRejected));
 
-    let reckless = transport_with(|options| options.trust.accept_invalid = true);
+    let reckless = transport_with(|options| options.settings.trust.accept_invalid = true);
     let (_, download) = send(&reckless, get(&other)).unwrap();
     assert_eq!(read(download).unwrap(), b"secret");
 }

@@ -1,18 +1,15 @@
 //! The body of a request on its way out.
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
+use s3_io::Framing;
 use s3_proto::SourceError;
 use s3_proto::sign::BodyEncoder;
 
 use super::wire::Exchange;
 use crate::source::Reader;
-
-/// How much of the source is read at a time where the framing does not say.
-const PIECE: usize = 64 * 1024;
 
 /// The body, which ureq reads.
 pub(crate) struct Upload {
@@ -30,10 +27,9 @@ enum Data {
 
 struct Encoded {
     reader: Reader,
-    encoder: BodyEncoder,
-    /// Bytes that are still to be read.
-    left: u64,
-    out: VecDeque<Bytes>,
+    framing: Framing,
+    /// What ureq has had no room for.
+    rest: Bytes,
 }
 
 impl Upload {
@@ -41,18 +37,11 @@ impl Upload {
         Self { left: bytes.len() as u64, data: Data::Bytes(bytes), exchange, error: None }
     }
 
-    pub(crate) fn source(
-        reader: Reader,
-        encoder: BodyEncoder,
-        exchange: Arc<Exchange>,
-    ) -> Result<Self, SourceError> {
-        let (left, len) = (encoder.encoded_len(), encoder.decoded_len());
-        let mut encoded = Encoded { reader, encoder, left: len, out: VecDeque::new() };
-        if len == 0 {
-            // Nobody may ask for a body of no bytes.
-            encoded.end()?;
-        }
-        Ok(Self { data: Data::Source(Box::new(encoded)), left, exchange, error: None })
+    pub(crate) fn source(reader: Reader, encoder: BodyEncoder, exchange: Arc<Exchange>) -> Self {
+        let framing = Framing::new(encoder);
+        let left = framing.encoded_len();
+        let encoded = Encoded { reader, framing, rest: Bytes::new() };
+        Self { data: Data::Source(Box::new(encoded)), left, exchange, error: None }
     }
 
     /// Why the data could not be read, if that is what went wrong, and whether the peer took all of it.
@@ -87,55 +76,29 @@ impl Read for Upload {
 
 impl Encoded {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
-        loop {
-            if let Some(front) = self.out.front_mut() {
-                let taken = take(front, buffer);
-                if front.is_empty() {
-                    self.out.pop_front();
-                }
-                return Ok(taken);
-            }
-            if self.left == 0 {
-                return Ok(0);
-            }
-            let framed = self.encoder.chunk_len();
-            let len = framed.unwrap_or(PIECE);
-            let mut chunk = vec![0; usize::try_from(self.left).unwrap_or(len).min(len)];
-            let mut filled = self.read_some(&mut chunk)?;
-            // Without framing a slow source is not waited for.
-            while framed.is_some() && filled < chunk.len() {
-                filled += self.read_some(chunk.get_mut(filled..).unwrap_or_default())?;
-            }
-            chunk.truncate(filled);
-            let frame = self.encoder.encode(&chunk).map_err(|error| wrong(&error))?;
-            let pieces = [frame.head, chunk.into(), frame.tail];
-            self.out.extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
-            self.left = self.left.saturating_sub(filled as u64);
-            if self.left == 0 {
-                self.end()?;
+        while self.rest.is_empty() {
+            match self.framing.next()? {
+                Some(bytes) => self.rest = bytes,
+                None if self.framing.is_ended() => break,
+                None => self.refill()?,
             }
         }
+        Ok(take(&mut self.rest, buffer))
     }
 
-    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
-        loop {
-            match self.reader.read(buffer) {
-                // The encoder knows what is missing.
-                Ok(0) => self.end()?,
-                Ok(read) => return Ok(read),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
+    /// A slow source is not waited for: what it has is enough.
+    fn refill(&mut self) -> Result<(), SourceError> {
+        let mut piece = vec![0; self.framing.piece_len()];
+        match self.reader.read(&mut piece) {
+            Ok(0) => self.framing.end(),
+            Ok(read) => {
+                piece.truncate(read);
+                self.framing.push(piece.into());
+                Ok(())
             }
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(error.into()),
         }
-    }
-
-    fn end(&mut self) -> Result<(), SourceError> {
-        let end = self.encoder.finish().map_err(|error| wrong(&error))?;
-        if !end.is_empty() {
-            self.out.push_back(end);
-        }
-        Ok(())
     }
 }
 
@@ -146,8 +109,4 @@ fn take(bytes: &mut Bytes, buffer: &mut [u8]) -> usize {
         bytes.copy_to_slice(target);
     }
     taken
-}
-
-fn wrong(error: &s3_proto::Error) -> SourceError {
-    SourceError::new(io::Error::new(io::ErrorKind::InvalidData, error.message().to_owned()))
 }

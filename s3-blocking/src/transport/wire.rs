@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
 use s3_io::failure::timeout;
-use s3_io::{Cancel, Counts, Failure, Registration};
+use s3_io::{Cancel, Counts, Failure, Open, Registration};
 use s3_proto::{Phase, Timeouts, TransportError, TransportErrorKind};
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
@@ -316,21 +316,5 @@ impl Write for Socket {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Counts the connection as open while it lives.
-struct Open(Arc<Counts>);
-
-impl Open {
-    fn new(counts: &Arc<Counts>) -> Self {
-        counts.open.fetch_add(1, Ordering::Relaxed);
-        Self(counts.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -8,13 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
-use s3_proto::files::{FileId, FileTask};
-use s3_proto::{Answer, Error, ErrorKind, Machine, TaskId, TransportError};
+use s3_proto::{Answer, Error, Machine, TaskId, TransportError};
 
 use super::run::{Delivery, Progress, Run};
 use super::runtime::Runtime;
 use super::sink::Writer;
-use crate::Files;
+use crate::{Meter, PartFile, to_io, unwritten};
 
 /// The body of an answer. Nothing is read before it is asked for, and each byte is counted and hashed on
 /// its way: a body that ends early or is not what the service said it is ends in an error.
@@ -25,8 +24,7 @@ pub struct Body {
     state: State,
     /// What a reader has had no room for of a chunk.
     rest: Bytes,
-    received: u64,
-    expected: Option<u64>,
+    meter: Meter,
 }
 
 enum State {
@@ -89,18 +87,18 @@ impl<R: Runtime, M: Machine<Output = ()> + Send + 'static> Continue for Run<R, M
 
 impl Body {
     pub(crate) fn new(delivery: Delivery, machine: Box<dyn Continue>) -> Self {
-        let expected = delivery.check.expected_len();
-        Self { state: State::Reading(delivery, machine), rest: Bytes::new(), received: 0, expected }
+        let meter = Meter::new(&delivery.check);
+        Self { state: State::Reading(delivery, machine), rest: Bytes::new(), meter }
     }
 
     /// How many bytes the body has, if the service has said so.
     pub fn content_length(&self) -> Option<u64> {
-        self.expected
+        self.meter.expected
     }
 
     /// How many bytes have come so far.
     pub fn received(&self) -> u64 {
-        self.received
+        self.meter.received
     }
 
     /// The next piece; `None` when all has come, and has been found to be right.
@@ -119,7 +117,7 @@ impl Body {
     pub async fn collect(mut self) -> Result<Bytes, Error> {
         let Some(first) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await.transpose()? else { return Ok(first) };
-        let mut all = BytesMut::with_capacity(self.capacity(first.len() + second.len()));
+        let mut all = BytesMut::with_capacity(first.len() + second.len() + self.meter.reserve());
         all.extend_from_slice(&first);
         all.extend_from_slice(&second);
         while let Some(chunk) = self.next().await.transpose()? {
@@ -128,45 +126,21 @@ impl Body {
         Ok(all.freeze())
     }
 
-    /// What to reserve: what was announced, but no more on a mere promise than a server could be lying about.
-    fn capacity(&self, least: usize) -> usize {
-        const MOST: u64 = 64 * 1024 * 1024;
-        let announced = self.expected.unwrap_or_default().min(MOST);
-        usize::try_from(announced).unwrap_or_default().max(least)
-    }
-
     /// Writes all of it into a file, and says how many bytes there were. The file appears under its name when
     /// it is complete; until then it is called `<name>.part`.
     ///
     /// # Errors
-    /// As [`next`](Self::next), and [`ErrorKind::LocalIo`] when writing fails. The unfinished file is removed.
+    /// As [`next`](Self::next), and [`ErrorKind::LocalIo`](s3_proto::ErrorKind) when writing fails. The unfinished file is removed.
     pub async fn into_file<R: Runtime>(mut self, path: impl AsRef<Path>) -> Result<u64, Error> {
-        const ID: FileId = FileId::new(0);
-        let to = path.as_ref().to_owned();
-        let Some(name) = to.file_name() else {
-            return Err(Error::invalid_input(format!("{} does not name a file", to.display())));
-        };
-        let mut part = name.to_owned();
-        part.push(".part");
-        let from = to.with_file_name(part);
-        let what = format!("writing {}", to.display());
-        let failed = |error| local(&what, error);
-        // Whoever holds it last removes what is not finished.
-        let files = Files::default();
-        let perform = |task| {
-            let files = files.clone();
-            async move { R::blocking(move || files.perform(task)).await? }
-        };
-        perform(FileTask::Create { id: ID, path: from.clone(), keep: false, temporary: true })
-            .await
-            .map_err(failed)?;
-        let mut writer = Writer::<R>::new(files.get(ID).map_err(failed)?, 0);
+        let path = path.as_ref().to_owned();
+        let part = R::blocking(move || PartFile::create(&path)).await.map_err(unwritten)??;
+        let mut writer = Writer::<R>::new(part.file()?, 0);
         while let Some(chunk) = self.next().await.transpose()? {
-            writer.write(chunk).await.map_err(failed)?;
+            writer.write(chunk).await.map_err(|error| part.failed(error))?;
         }
-        writer.finish().await.map_err(failed)?;
-        perform(FileTask::Commit { id: ID, from, to: to.clone() }).await.map_err(failed)?;
-        Ok(self.received)
+        writer.finish().await.map_err(|error| part.failed(error))?;
+        R::blocking(move || part.commit()).await.map_err(unwritten)??;
+        Ok(self.meter.received)
     }
 
     /// The next bytes, at most as many as there is room for; none at the end.
@@ -204,7 +178,7 @@ impl Body {
                 State::Reading(delivery, _) => match ready!(delivery.download.poll_chunk(cx)) {
                     Some(Ok(chunk)) => {
                         if delivery.check.update(&chunk).is_ok() {
-                            self.received += chunk.len() as u64;
+                            self.meter.received += chunk.len() as u64;
                             return Poll::Ready(Some(Ok(chunk)));
                         }
                         // The machine finds the same in the check, and says of which object.
@@ -229,15 +203,6 @@ impl Body {
     }
 }
 
-/// The error of a user's writer that a body was copied to.
-pub fn unwritten(error: io::Error) -> Error {
-    local("writing the body", error)
-}
-
-fn local(what: impl fmt::Display, error: io::Error) -> Error {
-    Error::new(ErrorKind::LocalIo, format!("{what} failed: {error}")).with_source(error)
-}
-
 impl Stream for Body {
     type Item = Result<Bytes, Error>;
 
@@ -246,31 +211,16 @@ impl Stream for Body {
     }
 }
 
-fn to_io(error: Error) -> io::Error {
-    let kind = match error.kind() {
-        ErrorKind::TruncatedBody => io::ErrorKind::UnexpectedEof,
-        ErrorKind::Timeout => io::ErrorKind::TimedOut,
-        ErrorKind::ChecksumMismatch | ErrorKind::MalformedResponse => io::ErrorKind::InvalidData,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
-}
-
 impl Drop for Body {
     fn drop(&mut self) {
-        let unread = matches!(self.state, State::Reading(..)) && self.expected != Some(self.received);
-        if unread {
-            let expected = self.expected.map_or_else(|| "unknown".to_owned(), |len| len.to_string());
-            tracing::debug!(received = self.received, expected, "body dropped half-way");
+        if matches!(self.state, State::Reading(..)) {
+            self.meter.dropped();
         }
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body")
-            .field("received", &self.received)
-            .field("expected", &self.expected)
-            .finish_non_exhaustive()
+        f.debug_struct("Body").field("meter", &self.meter).finish_non_exhaustive()
     }
 }

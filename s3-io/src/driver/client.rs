@@ -4,17 +4,15 @@ use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use s3_proto::credentials::Environment;
-use s3_proto::{Config, Error, ErrorKind, LoadConfig, Session};
+use s3_proto::{Config, Error, LoadConfig};
 
 use super::engine::Engine;
 use super::run::Run;
 use super::runtime::Runtime;
 use super::transport::{Options, Resolve, Transport};
-use crate::{Cancel, PoolStats, clock};
+use crate::{Cancel, PoolStats, Settings, connection_setters, environment, no_certificates, session};
 
 /// An S3 client on the async runtime `R`. All operations are those of the core's
 /// [`Client`](s3_proto::client::Client), which it derefs to. Cloning it is cheap; clones share connections and
@@ -26,14 +24,15 @@ impl<R: Runtime> Client<R> {
     /// A client with default connections.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] if TLS cannot be set up.
+    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind::Configuration) if TLS cannot be set up.
     pub fn new(config: Config) -> Result<Self, Error> {
         Self::builder(config).build()
     }
 
     /// Sets what concerns connections.
     pub fn builder(config: Config) -> Builder<R> {
-        Builder { config, options: Options::default(), no_proxy: false, runtime: R::default() }
+        let options = Options { settings: Settings::from_env(), ..Options::default() };
+        Builder { config, options, runtime: R::default() }
     }
 
     /// A client that is configured as AWS's tools are: by environment variables and the shared files.
@@ -41,10 +40,7 @@ impl<R: Runtime> Client<R> {
     /// # Errors
     /// Settings that are contradictory or cannot be understood.
     pub async fn from_env() -> Result<Self, Error> {
-        // Variables that are not text are none that we know.
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::new(load_config::<R>(variables.collect()).await?)
+        Self::new(load_config::<R>(environment()).await?)
     }
 
     /// Opens up to `connections` connections to where the objects of `bucket` are, finds credentials, and
@@ -64,7 +60,7 @@ impl<R: Runtime> Client<R> {
     }
 
     /// The same client, but its calls end when the handle is used: they put in order what has to be, then fail
-    /// with [`ErrorKind::Cancelled`]. Bodies that are being read end likewise.
+    /// with [`ErrorKind::Cancelled`](s3_proto::ErrorKind::Cancelled). Bodies that are being read end likewise.
     pub fn with_cancel(&self, cancel: &Cancel) -> Self {
         Self(s3_proto::client::Client::new(self.driver().with_cancel(cancel)))
     }
@@ -97,28 +93,16 @@ pub async fn load_config<R: Runtime>(environment: Environment) -> Result<Config,
 pub struct Builder<R> {
     config: Config,
     options: Options,
-    no_proxy: bool,
     runtime: R,
 }
 
 impl<R: Runtime> Builder<R> {
-    /// The most connections to one host at a time; 64 by default. On HTTP/1.1 a request has a connection of
-    /// its own until its answer is read.
-    pub fn max_connections_per_host(mut self, connections: usize) -> Self {
-        self.options.limits.connections = connections.max(1);
-        self
-    }
+    connection_setters!();
 
     /// The most requests to one host at a time where it speaks HTTP/2, in which they share connections; 128
     /// by default. A body that nobody reads takes up to 1 MiB.
     pub fn max_streams_per_host(mut self, streams: usize) -> Self {
-        self.options.limits.streams = streams.max(1);
-        self
-    }
-
-    /// How long a connection is kept that nobody uses; 15 s by default.
-    pub fn idle_connections(mut self, keep: Duration) -> Self {
-        self.options.idle_connections = keep;
+        self.options.streams = streams.max(1);
         self
     }
 
@@ -134,67 +118,24 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// Trusts these certificates, in PEM, beside the usual roots.
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.options.trust.extra_roots.push(pem.into());
-        self
-    }
-
     /// [`root_certificates`](Self::root_certificates) from a file.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] when it cannot be read.
+    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind::Configuration) when it cannot be read.
     pub async fn root_certificates_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        let what = format!("reading the certificates in {} failed", path.display());
-        match R::blocking(move || std::fs::read(path)).await.flatten() {
-            Ok(pem) => Ok(self.root_certificates(pem)),
-            Err(error) => {
-                let error =
-                    Error::new(ErrorKind::Configuration, format!("{what}: {error}")).with_source(error);
-                Err(error)
-            }
-        }
-    }
-
-    /// Accepts any certificate, also a false one. Whoever is on the way can then read and change everything:
-    /// for test servers only. It is logged as a warning.
-    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
-        self.options.trust.accept_invalid = accept;
-        self
-    }
-
-    /// The proxy for HTTPS, such as `http://user:password@proxy:3128`, and the hosts that are reached without
-    /// it, separated by commas. By default the environment variables `HTTPS_PROXY`, `ALL_PROXY` and
-    /// `NO_PROXY` say so. This machine and its instance's services (loopback and link-local addresses) are never
-    /// reached through a proxy.
-    pub fn https_proxy(mut self, proxy: &str, except: &str) -> Self {
-        self.options.proxies = Some(Arc::new(Matcher::builder().https(proxy).no(except).build()));
-        self
-    }
-
-    /// No proxy, whatever the environment says.
-    pub fn no_proxy(mut self) -> Self {
-        self.no_proxy = true;
-        self
+        let from = path.clone();
+        let pem = R::blocking(move || std::fs::read(from)).await.flatten();
+        pem.map(|pem| self.root_certificates(pem)).map_err(|error| no_certificates(&path, error))
     }
 
     /// The client.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] if TLS cannot be set up as asked.
-    pub fn build(mut self) -> Result<Client<R>, Error> {
-        if self.no_proxy {
-            self.options.proxies = None;
-        } else if self.options.proxies.is_none() {
-            self.options.proxies = Some(Arc::new(Matcher::from_env()));
-        }
+    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind::Configuration) if TLS cannot be set up as asked, or the proxy is none that can be used.
+    pub fn build(self) -> Result<Client<R>, Error> {
         let transport = Transport::new(self.runtime, self.options)?;
-        if self.config.seed == 0 {
-            self.config.seed = clock::seed();
-        }
-        let session = Session::new(self.config);
-        Ok(Client(s3_proto::client::Client::new(Engine::new(session, transport))))
+        Ok(Client(s3_proto::client::Client::new(Engine::new(session(self.config), transport))))
     }
 }
 

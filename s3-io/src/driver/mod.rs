@@ -14,7 +14,7 @@ mod source;
 pub mod transport;
 mod watch;
 
-pub use body::{Body, unwritten};
+pub use body::Body;
 pub use client::{Builder, Client, load_config};
 pub use engine::{Engine, Items, Sent};
 pub use runtime::{Runtime, Sleeping, Time};

@@ -18,10 +18,10 @@ use s3_proto::{
 use super::runtime::{Alarm, Runtime, spawned};
 use super::sink::{self, End, Writer};
 use super::source::{Filler, Reader, Source, file_range};
-use super::transport::{Download, Transport, Unanswered};
+use super::transport::{Download, Transport};
 use super::watch::Watch;
 use crate::effects::{self, Effect};
-use crate::{Cancel, Failure, Files};
+use crate::{Cancel, Failure, Files, Unanswered};
 
 /// A machine on its way.
 pub(crate) struct Run<R: Runtime, M: Machine> {

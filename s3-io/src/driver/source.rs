@@ -7,15 +7,15 @@ use std::io;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use s3_proto::SourceError;
 
 use super::runtime::Runtime;
-use crate::files;
+use crate::{Once, files, read_already};
 
 /// The pieces that a source gives.
 pub type Reader = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -31,11 +31,8 @@ pub struct Source {
 
 enum Kind {
     File(Arc<File>),
-    Once(Home),
+    Once(Once<Reader>),
 }
-
-/// Where a reader is while nobody reads from it.
-type Home = Arc<Mutex<Option<Reader>>>;
 
 impl Source {
     /// A file, as long as it is now.
@@ -62,7 +59,7 @@ impl Source {
     }
 
     fn once(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static, len: Option<u64>) -> Self {
-        Self { len, kind: Kind::Once(Arc::new(Mutex::new(Some(Box::pin(pieces))))) }
+        Self { len, kind: Kind::Once(Once::new(Box::pin(pieces))) }
     }
 
     /// How many bytes there are, if that is known.
@@ -82,8 +79,8 @@ impl Source {
     pub fn range<R: Runtime>(&self, offset: u64, len: u64) -> io::Result<Reader> {
         match &self.kind {
             Kind::File(file) => Ok(file_range::<R>(file.clone(), offset, len)),
-            Kind::Once(home) if offset == 0 && self.len.is_none_or(|all| all == len) => borrow(home),
-            Kind::Once(_) => Err(io::Error::other("the data can be read only from beginning to end")),
+            Kind::Once(once) if offset == 0 && self.len.is_none_or(|all| all == len) => borrow(once),
+            Kind::Once(_) => Err(read_already()),
         }
     }
 
@@ -91,7 +88,7 @@ impl Source {
     pub(crate) fn filler<R: Runtime>(&self) -> io::Result<Filler> {
         let reader = match &self.kind {
             Kind::File(file) => file_range::<R>(file.clone(), 0, self.len.unwrap_or(u64::MAX)),
-            Kind::Once(home) => borrow(home)?,
+            Kind::Once(once) => borrow(once)?,
         };
         Ok(Filler { reader, rest: Bytes::new() })
     }
@@ -112,37 +109,12 @@ pub(crate) fn file_range<R: Runtime>(file: Arc<File>, offset: u64, len: u64) -> 
     Box::pin(FilePieces::<R> { file, at: offset, end, pending: None, runtime: PhantomData })
 }
 
-fn borrow(home: &Home) -> io::Result<Reader> {
-    let reader = home.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match reader {
-        Some(reader) => Ok(Box::pin(Borrowed { reader: Some(reader), home: home.clone() })),
-        None => Err(io::Error::other("the data can be read only once")),
-    }
-}
-
-/// A reader that goes home unless something was read: an attempt that got no connection may be repeated.
-struct Borrowed {
-    reader: Option<Reader>,
-    home: Home,
-}
-
-impl Stream for Borrowed {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        this.home = Home::default();
-        match &mut this.reader {
-            Some(reader) => reader.as_mut().poll_next(cx),
-            None => Poll::Ready(None),
-        }
-    }
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = self.reader.take();
-    }
+fn borrow(once: &Once<Reader>) -> io::Result<Reader> {
+    let mut borrowed = once.borrow()?;
+    Ok(Box::pin(stream::poll_fn(move |cx| match borrowed.reader() {
+        Some(reader) => reader.as_mut().poll_next(cx),
+        None => Poll::Ready(None),
+    })))
 }
 
 /// Reads where it is told, so that several requests can share an open file.

@@ -11,21 +11,19 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use s3_proto::{Instant, Phase, Timeouts, TransportErrorKind};
+use s3_proto::{Instant, Phase, Timeouts};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use super::Resolve;
-use crate::Counts;
 use crate::driver::runtime::{Clock, Runtime};
 use crate::failure::{self, Failure, timeout};
-use crate::is_local;
+use crate::proxy::{ConnectAnswer, Proxy};
+use crate::{Counts, Open, Target};
 
 tokio::task_local! {
     /// The time-outs of the request that asks for a connection; hyper's pool hands on only the URI.
@@ -37,7 +35,7 @@ pub(crate) struct Connector<R> {
     pub(crate) clock: Clock,
     pub(crate) resolver: Arc<dyn Resolve>,
     pub(crate) tls: TlsConnector,
-    pub(crate) proxies: Option<Arc<Matcher>>,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) runtime: PhantomData<fn() -> R>,
 }
@@ -60,29 +58,27 @@ impl<R: Runtime> Service<Uri> for Connector<R> {
 
 impl<R: Runtime> Connector<R> {
     async fn connect(&self, uri: &Uri, timeouts: Timeouts) -> Result<Stream<R::Connection>, Failure> {
-        let secure = uri.scheme_str() != Some("http");
+        let target = Target::of(uri)?;
         // Plain HTTP is for stores nearby; what it is proxied by is none of our concern.
-        let proxied = secure && !is_local(bare_host(uri)?);
-        let proxy = self.proxies.as_ref().filter(|_| proxied).and_then(|proxies| proxies.intercept(uri));
+        let proxy = self.proxy.as_ref().filter(|proxy| target.secure && proxy.is_for(target.host));
         let tcp = match proxy {
-            Some(proxy) => self.tunnel(uri, &proxy, timeouts).await?,
-            None => self.tcp(uri, timeouts.connect).await?,
+            Some(proxy) => self.tcp(proxy.host(), proxy.port(), timeouts.connect).await?,
+            None => self.tcp(target.host, target.port, timeouts.connect).await?,
         };
-        if !secure {
-            return Ok(tcp);
+        let (open, wire) = (Open::new(&self.counts), Wire::new(&self.clock));
+        let mut io = TokioIo::new(tcp);
+        if let Some(proxy) = proxy {
+            self.tunnel(&mut io, proxy, target, timeouts.connect).await?;
         }
-        let Stream { io: Inner::Plain(io), wire, _open: open } = tcp else {
-            // A tunnel through a proxy that itself speaks TLS is not offered.
-            return Err(Failure::new(Phase::Connect, TransportErrorKind::Proxy, "TLS within TLS"));
+        let io = if target.secure {
+            Inner::Tls(Box::new(self.handshake(target, io, timeouts.tls).await?))
+        } else {
+            Inner::Plain(io.into_inner())
         };
-        let host = bare_host(uri)?;
-        let io = Inner::Tls(Box::new(self.handshake(host, io, timeouts.tls).await?));
         Ok(Stream { io, wire, _open: open })
     }
 
-    async fn tcp(&self, uri: &Uri, limit: Option<Duration>) -> Result<Stream<R::Connection>, Failure> {
-        let host = bare_host(uri)?;
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+    async fn tcp(&self, host: &str, port: u16, limit: Option<Duration>) -> Result<R::Connection, Failure> {
         let until = limit.map(|limit| self.clock.after(limit));
         let addresses = match host.parse::<IpAddr>() {
             Ok(ip) => vec![SocketAddr::new(ip, port)],
@@ -102,87 +98,49 @@ impl<R: Runtime> Connector<R> {
                 now.saturating_add(until.since(now) / left)
             });
             match self.clock.within(share, R::connect(*address)).await {
-                Some(Ok(stream)) => {
-                    let (io, wire) = (Inner::Plain(stream), Wire::new(&self.clock));
-                    return Ok(Stream { io, wire, _open: Open::new(&self.counts) });
-                }
+                Some(Ok(stream)) => return Ok(stream),
                 Some(Err(error)) => last = Some(failure::connect(host, error)),
                 None => last = Some(timeout(Phase::Connect, format!("connecting to {host}"), limit)),
             }
         }
-        Err(last.unwrap_or_else(|| {
-            let message = format!("the host name {host} has no addresses");
-            Failure::new(Phase::Resolve, TransportErrorKind::DnsNotFound, message)
-        }))
+        Err(last.unwrap_or_else(|| failure::no_address(host)))
     }
 
     async fn tunnel(
         &self,
-        to: &Uri,
-        proxy: &Intercept,
-        timeouts: Timeouts,
-    ) -> Result<Stream<R::Connection>, Failure> {
-        let name = proxy.uri().host().unwrap_or_default();
-        let tcp = Tcp { connector: self.clone(), limit: timeouts.connect };
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
-        if let Some(auth) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(auth.clone());
-        }
-        let until = timeouts.connect.map(|limit| self.clock.after(limit));
-        match self.clock.within(until, tunnel.call(to.clone())).await {
-            Some(Ok(stream)) => Ok(stream),
-            Some(Err(error)) => Err(failure::proxy(name, error)),
-            None => {
-                Err(timeout(Phase::Connect, format!("connecting through the proxy {name}"), timeouts.connect))
-            }
+        io: &mut TokioIo<R::Connection>,
+        proxy: &Proxy,
+        to: Target<'_>,
+        limit: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let name = proxy.host();
+        let until = limit.map(|limit| self.clock.after(limit));
+        let opened = self.clock.within(until, async {
+            io.write_all(proxy.connect(to.host, to.port).as_bytes()).await?;
+            let mut answer = ConnectAnswer::default();
+            while !answer.push(io.read_u8().await?)? {}
+            Ok(())
+        });
+        match opened.await {
+            Some(opened) => opened.map_err(|error: io::Error| failure::proxy(name, error)),
+            None => Err(timeout(Phase::Connect, format!("connecting through the proxy {name}"), limit)),
         }
     }
 
     async fn handshake(
         &self,
-        host: &str,
-        io: R::Connection,
+        to: Target<'_>,
+        io: TokioIo<R::Connection>,
         limit: Option<Duration>,
     ) -> Result<Secured<R::Connection>, Failure> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            let message = format!("no certificate can be for the host name {host}");
-            Failure::new(Phase::Connect, TransportErrorKind::TlsRejected, message)
-        })?;
+        let (host, name) = (to.host, to.server_name()?);
         let until = limit.map(|limit| self.clock.after(limit));
-        match self.clock.within(until, self.tls.connect(name, TokioIo::new(io))).await {
+        match self.clock.within(until, self.tls.connect(name, io)).await {
             Some(Ok(stream)) => Ok(TokioIo::new(stream)),
             Some(Err(error)) => Err(failure::handshake(host, error)),
             None => Err(timeout(Phase::Connect, format!("the TLS handshake with {host}"), limit)),
         }
     }
-}
-
-/// The connection to a proxy.
-struct Tcp<R> {
-    connector: Connector<R>,
-    limit: Option<Duration>,
-}
-
-impl<R: Runtime> Service<Uri> for Tcp<R> {
-    type Response = Stream<R::Connection>;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream<R::Connection>, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let (connector, limit) = (self.connector.clone(), self.limit);
-        Box::pin(async move { connector.tcp(&uri, limit).await })
-    }
-}
-
-fn bare_host(uri: &Uri) -> Result<&str, Failure> {
-    let host = uri.host().ok_or_else(|| {
-        Failure::new(Phase::Resolve, TransportErrorKind::DnsNotFound, "the address has no host name")
-    })?;
-    Ok(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
 }
 
 /// What is known of a connection from outside.
@@ -231,22 +189,6 @@ enum Inner<C> {
 
 /// rustls speaks tokio's traits, whatever the runtime is.
 type Secured<C> = TokioIo<TlsStream<TokioIo<C>>>;
-
-/// Counts the connection as open while it lives.
-struct Open(Arc<Counts>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Open {
-    fn new(counts: &Arc<Counts>) -> Self {
-        counts.open.fetch_add(1, Ordering::Relaxed);
-        Self(counts.clone())
-    }
-}
 
 impl<C: Read + Write + Unpin> Connection for Stream<C> {
     fn connected(&self) -> Connected {

@@ -11,26 +11,22 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::header::{EXPECT, HeaderValue};
 use http::{Extensions, StatusCode};
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::client::proxy::matcher::Matcher;
-use s3_proto::{Error, HttpTask, Instant, Payload, Phase, SourceError, Timeouts};
+use s3_proto::{Error, HttpTask, Instant, Payload, Phase, Timeouts};
 use tokio_rustls::TlsConnector;
 
 pub use download::Download;
-pub use pool::Limits;
 
 use super::runtime::{Clock, Glue, Runtime};
 use super::source::Reader;
 use crate::failure::timeout;
-use crate::tls::Trust;
-use crate::{Counts, Failure, PoolStats};
+use crate::{Counts, Failure, PoolStats, Settings, Unanswered};
 use connect::{Connector, TIMEOUTS, WireRef};
-use pool::Gate;
+use pool::{Gate, Limits};
 use upload::{Progress, Stage, Upload};
 
 /// How much of a body that nobody reads may come over HTTP/2. A connection has room for that of each of its
@@ -67,30 +63,17 @@ impl<R: Runtime> Resolve for SystemResolver<R> {
 pub struct Options {
     /// Looks up host names; the system's resolver if there is none.
     pub resolver: Option<Arc<dyn Resolve>>,
-    /// Whom to trust.
-    pub trust: Trust,
-    /// What is reached through which proxy.
-    pub proxies: Option<Arc<Matcher>>,
-    /// How many requests at a time go to one host.
-    pub limits: Limits,
-    /// How long a connection is kept that nobody uses.
-    pub idle_connections: Duration,
+    /// What all drivers have.
+    pub settings: Settings,
+    /// How many requests at a time go to one host where it speaks HTTP/2.
+    pub streams: usize,
     /// Whether to offer HTTP/2.
     pub h2: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            resolver: None,
-            trust: Trust::default(),
-            proxies: None,
-            limits: Limits { connections: 64, streams: 128 },
-            // S3 closes connections that have been idle for some 20 s; one that we close first is not used at
-            // the very moment at which it goes away.
-            idle_connections: Duration::from_secs(15),
-            h2: true,
-        }
+        Self { resolver: None, settings: Settings::default(), streams: 128, h2: true }
     }
 }
 
@@ -102,50 +85,38 @@ pub struct Transport<R: Runtime> {
     clock: Clock,
 }
 
-/// A request that got no answer.
-#[derive(Debug)]
-pub enum Unanswered {
-    /// It is the network's fault, or the service's.
-    Failed(Failure),
-    /// The user's data could not be read.
-    Source(SourceError),
-}
-
-impl From<Failure> for Unanswered {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
 impl<R: Runtime> Transport<R> {
     /// Without any connection yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind) if TLS cannot be set up as asked.
+    /// [`ErrorKind::Configuration`](s3_proto::ErrorKind) if TLS cannot be set up as asked, or the proxy is none that
+    /// can be used.
     pub fn new(runtime: R, options: Options) -> Result<Self, Error> {
         let clock = Clock::new(runtime);
+        let Settings { trust, proxy, connections, idle_connections } = options.settings;
+        let limits = Limits { connections, streams: options.streams };
         let counts = Arc::new(Counts::default());
         let resolver = options.resolver.unwrap_or_else(|| Arc::new(SystemResolver::<R>(PhantomData)));
         let connector = Connector {
             clock: clock.clone(),
             resolver: resolver.clone(),
-            tls: TlsConnector::from(options.trust.config(options.h2)?),
-            proxies: options.proxies,
+            tls: TlsConnector::from(trust.config(options.h2)?),
+            proxy: proxy?,
             counts: counts.clone(),
             runtime: PhantomData,
         };
-        let streams = u32::try_from(options.limits.streams).unwrap_or(u32::MAX);
+        let streams = u32::try_from(limits.streams).unwrap_or(u32::MAX);
         let connection_window = STREAM_WINDOW.saturating_mul(streams).min(MAX_WINDOW);
         let glue = Glue::<R>::new(&clock);
         let client = Client::builder(glue.clone())
             .timer(glue.clone())
             .pool_timer(glue)
-            .pool_idle_timeout(options.idle_connections)
-            .pool_max_idle_per_host(options.limits.connections)
+            .pool_idle_timeout(idle_connections)
+            .pool_max_idle_per_host(connections)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(connection_window)
             .build(connector);
-        Ok(Self { client, resolver, gate: Gate::new(options.limits, counts, clock.clone()), clock })
+        Ok(Self { client, resolver, gate: Gate::new(limits, counts, clock.clone()), clock })
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -9,15 +9,16 @@ use s3_proto::{Phase, TransportErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::driver::runtime::Clock;
-use crate::{Counts, Failure, PoolStats};
+use crate::failure::{self, Failure};
+use crate::{Counts, PoolStats};
 
 /// How many requests at a time go to one host.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// On HTTP/1.1: as many connections.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// On HTTP/2: as many streams, over a few connections.
-    pub streams: usize,
+    pub(crate) streams: usize,
 }
 
 #[derive(Debug)]
@@ -62,11 +63,7 @@ impl Gate {
         let until = patience.map(|patience| self.clock.after(patience));
         let permit = self.clock.within(until, acquire).await.ok_or_else(|| {
             let what = if h2 { "streams" } else { "connections" };
-            let message = format!(
-                "all {limit} {what} to {host} were busy for {} s; raise the limit, or ask for less at a time",
-                patience.unwrap_or_default().as_secs_f64()
-            );
-            Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message)
+            failure::exhausted(limit, what, host, patience)
         })?;
         let permit = permit.map_err(|_| {
             Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, "the client is shut down")

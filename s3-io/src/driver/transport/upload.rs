@@ -1,25 +1,22 @@
 //! The body of a request on its way out.
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use s3_proto::sign::BodyEncoder;
 use s3_proto::{Instant, SourceError};
 
 use crate::driver::runtime::{Alarm, Clock};
 use crate::driver::source::Reader;
+use crate::{Framing, SLICE};
 
 /// How long to wait for `100 Continue` from a service that may never send it (RFC 9110, 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
-
-/// Bytes in memory are handed over in slices, so that what has been sent can be told.
-const SLICE: usize = 256 * 1024;
 
 /// How far a body has got: shared by the body, which hyper owns, and the request that waits for the answer.
 pub(crate) struct Progress {
@@ -120,10 +117,7 @@ enum Data {
 
 struct Encoded {
     reader: Reader,
-    encoder: BodyEncoder,
-    cutter: Cutter,
-    out: VecDeque<Bytes>,
-    ended: bool,
+    framing: Framing,
 }
 
 /// Until when the service is waited for, once that has begun.
@@ -140,12 +134,11 @@ impl Upload {
     }
 
     pub(crate) fn source(clock: &Clock, reader: Reader, encoder: BodyEncoder) -> Self {
-        let left = encoder.encoded_len();
+        let framing = Framing::new(encoder);
+        let left = framing.encoded_len();
         let stage = if left == 0 { Stage::Sent } else { Stage::Sending };
-        let cutter = Cutter { exact: encoder.chunk_len(), ready: Bytes::new(), partial: BytesMut::new() };
-        let encoded = Encoded { reader, encoder, cutter, out: VecDeque::new(), ended: false };
         Self {
-            data: Data::Source(Box::new(encoded)),
+            data: Data::Source(Box::new(Encoded { reader, framing })),
             left,
             progress: Progress::new(clock, stage),
             hold: None,
@@ -183,79 +176,17 @@ impl Upload {
 }
 
 impl Encoded {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, SourceError>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, SourceError>> {
         loop {
-            if let Some(bytes) = self.out.pop_front() {
-                return Poll::Ready(Some(Ok(bytes)));
+            let next = self.framing.next()?;
+            if next.is_some() || self.framing.is_ended() {
+                return Poll::Ready(Ok(next));
             }
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            let step = match self.cutter.take() {
-                Some(chunk) => self.frame(chunk),
-                None => match ready!(self.reader.as_mut().poll_next(cx)) {
-                    Some(Ok(bytes)) => {
-                        self.cutter.ready = bytes;
-                        Ok(())
-                    }
-                    Some(Err(error)) => Err(SourceError::new(error)),
-                    None => self.end(),
-                },
-            };
-            if let Err(error) = step {
-                self.ended = true;
-                self.out.clear();
-                return Poll::Ready(Some(Err(error)));
+            match ready!(self.reader.as_mut().poll_next(cx)).transpose()? {
+                Some(bytes) => self.framing.push(bytes),
+                None => self.framing.end()?,
             }
         }
-    }
-
-    fn frame(&mut self, chunk: Bytes) -> Result<(), SourceError> {
-        let frame = self.encoder.encode(&chunk).map_err(|error| wrong_length(&error))?;
-        self.out.extend([frame.head, chunk, frame.tail].into_iter().filter(|bytes| !bytes.is_empty()));
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), SourceError> {
-        self.ended = true;
-        let last = self.cutter.partial.split().freeze();
-        if !last.is_empty() {
-            self.frame(last)?;
-        }
-        let end = self.encoder.finish().map_err(|error| wrong_length(&error))?;
-        if !end.is_empty() {
-            self.out.push_back(end);
-        }
-        Ok(())
-    }
-}
-
-fn wrong_length(error: &s3_proto::Error) -> SourceError {
-    SourceError::new(io::Error::new(io::ErrorKind::InvalidData, error.message().to_owned()))
-}
-
-/// Cuts what a source gives into chunks of the length that the framing wants; copies only where a chunk is
-/// put together from several pieces.
-struct Cutter {
-    exact: Option<usize>,
-    ready: Bytes,
-    partial: BytesMut,
-}
-
-impl Cutter {
-    fn take(&mut self) -> Option<Bytes> {
-        if self.ready.is_empty() {
-            return None;
-        }
-        let Some(len) = self.exact else { return Some(self.ready.split_to(self.ready.len().min(SLICE))) };
-        if self.partial.is_empty() && self.ready.len() >= len {
-            return Some(self.ready.split_to(len));
-        }
-        let missing = len.saturating_sub(self.partial.len());
-        let piece = self.ready.split_to(self.ready.len().min(missing));
-        self.partial.reserve(missing);
-        self.partial.extend_from_slice(&piece);
-        (self.partial.len() == len).then(|| self.partial.split().freeze())
     }
 }
 
@@ -270,8 +201,8 @@ impl Body for Upload {
         let this = self.get_mut();
         ready!(this.poll_hold(cx));
         let next = match &mut this.data {
-            Data::Bytes(bytes) if bytes.is_empty() => None,
-            Data::Bytes(bytes) => Some(Ok(bytes.split_to(bytes.len().min(SLICE)))),
+            Data::Bytes(bytes) if bytes.is_empty() => Ok(None),
+            Data::Bytes(bytes) => Ok(Some(bytes.split_to(bytes.len().min(SLICE)))),
             Data::Source(encoded) => match encoded.poll_next(cx) {
                 Poll::Ready(next) => next,
                 Poll::Pending => {
@@ -281,16 +212,16 @@ impl Body for Upload {
             },
         };
         match next {
-            Some(Ok(bytes)) => {
+            Ok(Some(bytes)) => {
                 this.left = this.left.saturating_sub(bytes.len() as u64);
                 this.progress.move_to(if this.left == 0 { Stage::Sent } else { Stage::Sending });
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 this.progress.lock().source_error = Some(error);
                 Poll::Ready(Some(Err(io::Error::other("reading the data to send failed"))))
             }
-            None => {
+            Ok(None) => {
                 this.progress.move_to(Stage::Sent);
                 Poll::Ready(None)
             }

@@ -1,21 +1,23 @@
 //! The way through a proxy.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use s3_io::is_local;
+use http::Uri;
+use percent_encoding::percent_decode_str;
 use s3_proto::{Error, ErrorKind, Secret};
-use ureq::ProxyProtocol;
+
+use crate::is_local;
 
 /// The longest answer to `CONNECT` that is read.
 const MAX_ANSWER: usize = 8 * 1024;
 
 /// An HTTP proxy that opens tunnels, and the hosts that are reached without it.
 #[derive(Clone)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     host: String,
     port: u16,
     authorization: Option<Secret<String>>,
@@ -32,27 +34,30 @@ enum Exception {
 
 impl Proxy {
     /// `except` are host names, addresses, `address/bits` and `*`, separated by commas.
-    pub(crate) fn new(url: &str, except: &str) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] if it is no URL, or not of an HTTP proxy.
+    pub fn new(url: &str, except: &str) -> Result<Self, Error> {
         let bad = |what: &str| Error::new(ErrorKind::Configuration, format!("the proxy {what}"));
-        let parsed = ureq::Proxy::new(url).map_err(|_| bad("is no URL"))?;
-        if parsed.protocol() != ProxyProtocol::Http {
+        let uri: Uri = url.parse().map_err(|_| bad("is no URL"))?;
+        let authority = uri.authority().ok_or_else(|| bad("has no host name"))?;
+        if uri.scheme_str().is_some_and(|scheme| scheme != "http") {
             return Err(bad("must be an HTTP proxy; other kinds are not offered"));
         }
-        let authorization = parsed.username().map(|user| {
-            let plain = format!("{user}:{}", parsed.password().unwrap_or_default());
-            Secret::new(BASE64_STANDARD.encode(plain))
+        let authorization = authority.as_str().rsplit_once('@').map(|(user_info, _)| {
+            Secret::new(BASE64_STANDARD.encode(percent_decode_str(user_info).collect::<Vec<_>>()))
         });
         let except = except.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         Ok(Self {
-            host: parsed.host().trim_matches(['[', ']']).to_owned(),
-            port: parsed.port(),
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(80),
             authorization,
             except: except.map(Exception::parse).collect(),
         })
     }
 
     /// What the environment says: `HTTPS_PROXY` or `ALL_PROXY`, and `NO_PROXY`, in capitals or not.
-    pub(crate) fn from_env() -> Option<Self> {
+    pub fn from_env() -> Option<Self> {
         let first = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok());
         let url = first(["HTTPS_PROXY", "https_proxy"]).or_else(|| first(["ALL_PROXY", "all_proxy"]))?;
         let except = first(["NO_PROXY", "no_proxy"]).unwrap_or_default();
@@ -65,42 +70,55 @@ impl Proxy {
         }
     }
 
-    pub(crate) fn host(&self) -> &str {
+    /// Its own name or address.
+    pub fn host(&self) -> &str {
         &self.host
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Its own port.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Whether this host is to be reached through it.
-    pub(crate) fn is_for(&self, host: &str) -> bool {
+    pub fn is_for(&self, host: &str) -> bool {
         !is_local(host) && !self.except.iter().any(|exception| exception.matches(host))
     }
 
-    /// Asks for a tunnel (RFC 9110, 9.3.6). Nothing is read past the head of the answer.
-    pub(crate) fn tunnel(&self, io: &mut (impl Read + Write), host: &str, port: u16) -> io::Result<()> {
+    /// What to send it to ask for a tunnel (RFC 9110, 9.3.6).
+    pub fn connect(&self, host: &str, port: u16) -> String {
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
         if let Some(authorization) = &self.authorization {
             request.extend(["Proxy-Authorization: Basic ", authorization.expose(), "\r\n"]);
         }
         request.push_str("\r\n");
-        io.write_all(request.as_bytes())?;
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            io.read_exact(&mut byte)?;
-            answer.extend_from_slice(&byte);
-            if answer.len() > MAX_ANSWER {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
-            }
+        request
+    }
+}
+
+/// What a proxy says to that. It is read byte by byte: what follows its head is the tunnel's.
+#[derive(Debug, Default)]
+pub struct ConnectAnswer(Vec<u8>);
+
+impl ConnectAnswer {
+    /// Takes the next byte, and tells whether the tunnel is open.
+    ///
+    /// # Errors
+    /// When the proxy refuses, or what it says is no answer.
+    pub fn push(&mut self, byte: u8) -> io::Result<bool> {
+        self.0.push(byte);
+        if self.0.len() > MAX_ANSWER {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
         }
-        let answer = String::from_utf8_lossy(&answer);
+        if !self.0.ends_with(b"\r\n\r\n") {
+            return Ok(false);
+        }
+        let answer = String::from_utf8_lossy(&self.0);
         let line = answer.lines().next().unwrap_or_default();
         let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)).unwrap_or_default();
         if status.len() == 3 && status.starts_with('2') {
-            return Ok(());
+            return Ok(true);
         }
         Err(io::Error::other(format!("it answers {line:?}")))
     }
@@ -190,47 +208,45 @@ mod tests {
         }
     }
 
-    /// Reads an answer, and keeps what is written.
-    struct Peer(io::Cursor<Vec<u8>>, Vec<u8>);
-
-    impl Read for Peer {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer)
+    /// How many bytes of an answer are read until the tunnel is open.
+    fn read(answer: &[u8]) -> io::Result<Option<usize>> {
+        let mut reading = ConnectAnswer::default();
+        for (read, byte) in (1..).zip(answer) {
+            if reading.push(*byte)? {
+                return Ok(Some(read));
+            }
         }
-    }
-
-    impl Write for Peer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.1.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+        Ok(None)
     }
 
     #[test]
-    fn a_tunnel_is_asked_for_with_the_password_and_nothing_behind_the_answer_is_read() {
+    fn a_tunnel_is_asked_for_with_the_password_which_nobody_sees() {
         let proxy = Proxy::new("http://user:p%40ss@proxy:3128", "").unwrap();
+        assert_eq!((proxy.host(), proxy.port()), ("proxy", 3128));
         assert!(!format!("{proxy:?}").contains("ss"));
-        let mut peer =
-            Peer(io::Cursor::new(b"HTTP/1.1 200 Connection established\r\n\r\nTLS".to_vec()), Vec::new());
-        proxy.tunnel(&mut peer, "s3.example", 443).unwrap();
         let expected = "CONNECT s3.example:443 HTTP/1.1\r\nHost: s3.example:443\r\n\
             Proxy-Authorization: Basic dXNlcjpwQHNz\r\n\r\n";
-        assert_eq!(String::from_utf8(peer.1).unwrap(), expected);
-        let mut rest = Vec::new();
-        peer.0.read_to_end(&mut rest).unwrap();
-        assert_eq!(rest, b"TLS");
+        assert_eq!(proxy.connect("s3.example", 443), expected);
+        let plain = Proxy::new("[::1]", "").unwrap();
+        assert_eq!((plain.host(), plain.port()), ("::1", 80));
+        assert_eq!(
+            plain.connect("fd00::1", 8443),
+            "CONNECT [fd00::1]:8443 HTTP/1.1\r\nHost: [fd00::1]:8443\r\n\r\n"
+        );
     }
 
     #[test]
-    fn a_refusal_an_early_end_and_an_endless_answer_are_errors() {
+    fn nothing_is_read_behind_the_answer() {
+        let answer = b"HTTP/1.1 200 Connection established\r\n\r\n";
+        assert_eq!(read(&[answer, &b"TLS"[..]].concat()).unwrap(), Some(answer.len()));
+        assert_eq!(read(b"HTTP/1.1 200").unwrap(), None);
+    }
+
+    #[test]
+    fn a_refusal_and_an_endless_answer_are_errors() {
         let endless = [b'x'; 10_000];
-        for answer in [&b"HTTP/1.1 407 Authenticate\r\n\r\n"[..], b"HTTP/1.1 200", b"SMTP\r\n\r\n", &endless]
-        {
-            let mut peer = Peer(io::Cursor::new(answer.to_vec()), Vec::new());
-            assert!(Proxy::new("proxy", "").unwrap().tunnel(&mut peer, "s3.example", 443).is_err());
+        for answer in [&b"HTTP/1.1 407 Authenticate\r\n\r\n"[..], b"SMTP\r\n\r\n", &endless] {
+            assert!(read(answer).is_err());
         }
     }
 }

@@ -1,0 +1,121 @@
+//! What the bodies of all drivers have in common.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use s3_proto::files::{FileId, FileTask};
+use s3_proto::{BodyCheck, Error, ErrorKind};
+
+use crate::Files;
+
+/// How much of a body has come, of how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Meter {
+    /// How many bytes have come.
+    pub received: u64,
+    /// How many there are, if the service has said so.
+    pub expected: Option<u64>,
+}
+
+impl Meter {
+    /// At the beginning of the body that `check` is for.
+    pub fn new(check: &BodyCheck) -> Self {
+        Self { received: 0, expected: check.expected_len() }
+    }
+
+    /// What to reserve for the rest: what was announced, but no more on a mere promise than a server could be
+    /// lying about.
+    pub fn reserve(&self) -> usize {
+        const MOST: u64 = 64 * 1024 * 1024;
+        let rest = self.expected.unwrap_or_default().saturating_sub(self.received);
+        usize::try_from(rest.min(MOST)).unwrap_or_default()
+    }
+
+    /// Whoever was reading wants no more.
+    pub fn dropped(&self) {
+        if self.expected != Some(self.received) {
+            let expected = self.expected.map_or_else(|| "unknown".to_owned(), |len| len.to_string());
+            tracing::debug!(received = self.received, expected, "body dropped half-way");
+        }
+    }
+}
+
+/// What is wrong with a body, for those who read it as a file.
+pub fn to_io(error: Error) -> io::Error {
+    let kind = match error.kind() {
+        ErrorKind::TruncatedBody => io::ErrorKind::UnexpectedEof,
+        ErrorKind::Timeout => io::ErrorKind::TimedOut,
+        ErrorKind::ChecksumMismatch | ErrorKind::MalformedResponse => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+/// The error of a user's writer that a body was copied to.
+pub fn unwritten(error: io::Error) -> Error {
+    local("writing the body", error)
+}
+
+fn local(what: impl fmt::Display, error: io::Error) -> Error {
+    Error::new(ErrorKind::LocalIo, format!("{what} failed: {error}")).with_source(error)
+}
+
+/// A file that appears under its name when it is complete; until then it is called `<name>.part`, and removed if
+/// it comes to nothing.
+pub struct PartFile {
+    files: Files,
+    from: PathBuf,
+    to: PathBuf,
+}
+
+const ID: FileId = FileId::new(0);
+
+impl PartFile {
+    /// An empty one, in a folder that is made if it is missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LocalIo`], or [`ErrorKind::InvalidInput`] if the path does not name a file.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        let Some(name) = path.file_name() else {
+            return Err(Error::invalid_input(format!("{} does not name a file", path.display())));
+        };
+        let mut part = name.to_owned();
+        part.push(".part");
+        let created = Self { files: Files::default(), from: path.with_file_name(part), to: path.to_owned() };
+        created.perform(FileTask::Create {
+            id: ID,
+            path: created.from.clone(),
+            keep: false,
+            temporary: true,
+        })?;
+        Ok(created)
+    }
+
+    /// To be written to.
+    ///
+    /// # Errors
+    /// None that could come about.
+    pub fn file(&self) -> Result<Arc<File>, Error> {
+        self.files.get(ID).map_err(|error| self.failed(error))
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LocalIo`].
+    pub fn commit(self) -> Result<(), Error> {
+        self.perform(FileTask::Commit { id: ID, from: self.from.clone(), to: self.to.clone() })
+    }
+
+    /// Writing it has failed.
+    pub fn failed(&self, error: io::Error) -> Error {
+        local(format_args!("writing {}", self.to.display()), error)
+    }
+
+    fn perform(&self, task: FileTask) -> Result<(), Error> {
+        self.files.perform(task).map(|_| ()).map_err(|error| self.failed(error))
+    }
+}
