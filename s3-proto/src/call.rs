@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use http::response;
+use http::{Method, response};
 
 use crate::client::polled_after_done;
 use crate::exchange::{Delivery, Event, Exchange, Goal, Outcome};
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
-use crate::ops::Operation;
+use crate::ops::{Draft, Operation};
 use crate::session::Session;
-use crate::sign::Presigned;
+use crate::sign::{PostPolicy, Presigned, PresignedPost};
 use crate::{Error, Phase};
 
 /// Reads an answer in terms of its operation.
@@ -135,6 +135,41 @@ impl Machine for PresignCall {
             Event::Cancel(id) => Step::Cancel(id),
             Event::Wait(until) => Step::Wait(until),
             Event::Done(Ok(Outcome::Presigned(presigned))) => Step::Done(Ok(*presigned)),
+            Event::Done(Err(error)) => Step::Done(Err(error)),
+            Event::Head(_) | Event::Done(Ok(_)) => Step::Done(Err(polled_after_done())),
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.0.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, _: Now) {
+        self.0.cancel();
+    }
+}
+
+/// Signs the form of a browser's upload; sends nothing, but may have to fetch credentials.
+pub struct PostPolicyCall(Exchange);
+
+impl PostPolicyCall {
+    /// A form that posts to this bucket, which becomes a condition if the policy has none on it.
+    pub fn new(session: Session, bucket: impl Into<String>, policy: PostPolicy) -> Self {
+        let draft = Draft::new(Method::POST).bucket(bucket);
+        Self(Exchange::new(session, "PostObject", Goal::Post(Box::new(policy)), Ok(draft)))
+    }
+}
+
+impl Machine for PostPolicyCall {
+    type Item = ();
+    type Output = PresignedPost;
+
+    fn poll(&mut self, now: Now) -> Step<(), PresignedPost> {
+        match self.0.poll(now) {
+            Event::Start(id, task) => Step::Start(id, task),
+            Event::Cancel(id) => Step::Cancel(id),
+            Event::Wait(until) => Step::Wait(until),
+            Event::Done(Ok(Outcome::Posted(post))) => Step::Done(Ok(*post)),
             Event::Done(Err(error)) => Step::Done(Err(error)),
             Event::Head(_) | Event::Done(Ok(_)) => Step::Done(Err(polled_after_done())),
         }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::call::{Call, PresignCall};
+use crate::call::{Call, PostPolicyCall, PresignCall};
 use crate::machine::{Machine, Payload};
 use crate::ops::Operation;
 use crate::pages::{Entries, Pages, Paginated};
 use crate::session::Session;
-use crate::sign::Presigned;
+use crate::sign::{PostPolicy, Presigned, PresignedPost};
 use crate::{Error, ErrorKind};
 
 /// What a driver is to the core: how it runs a machine, and what its users upload from and read.
@@ -280,6 +280,26 @@ impl<D: Driver> Client<D> {
     /// Any operation, also one of your own.
     pub fn request<O: Operation>(&self, op: O) -> Request<O, D> {
         Request { op, driver: self.driver.clone(), source: None }
+    }
+
+    /// Signs the form by which a browser uploads to a bucket (POST Object), with this client's credentials.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use s3_proto::client::{Client, Driver};
+    /// # use s3_proto::sign::{PostPolicy, PresignedPost};
+    /// fn upload_form<D: Driver>(client: &Client<D>) -> D::Sent<PresignedPost> {
+    ///     let policy = PostPolicy::lasting(Duration::from_secs(3_600))
+    ///         .key_starts_with("user/eve/")
+    ///         .content_length_range(1, 10 * 1024 * 1024);
+    ///     client.post_policy("bucket", policy)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`PostPolicy::sign`]; also for an anonymous client, and for directory buckets, which take no forms.
+    pub fn post_policy(&self, bucket: impl Into<String>, policy: PostPolicy) -> D::Sent<PresignedPost> {
+        self.driver.run(PostPolicyCall::new(self.session().clone(), bucket, policy), None)
     }
 
     /// Any operation with data that is not in memory; the operation's payload must name it.

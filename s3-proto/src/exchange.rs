@@ -26,12 +26,12 @@ use crate::endpoint::Region;
 use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink, Step, Task, TaskId};
 use crate::observe::{AttemptWatch, Watch, events};
 use crate::ops::{CreateSession, Draft, FromHeaders};
-use crate::prepare::{Plan, Prepared, check_draft, prepare, presign, wants_session};
+use crate::prepare::{Plan, Prepared, check_draft, post, prepare, presign, wants_session};
 use crate::redirect::Redirects;
 use crate::retry::{RetryHint, RetryReason, RetryStrategy, RetryVerdict, Rng};
 use crate::script::Script;
 use crate::session::Session;
-use crate::sign::{Presigned, Receipt, Signature};
+use crate::sign::{PostPolicy, Presigned, PresignedPost, Receipt, Signature};
 use crate::skew::ClockSkew;
 use crate::turn::Turn;
 use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
@@ -56,6 +56,7 @@ pub(crate) enum Outcome {
     /// The streamed body has come as it should.
     Streamed,
     Presigned(Box<Presigned>),
+    Posted(Box<PresignedPost>),
 }
 
 /// What becomes of the signed request.
@@ -67,6 +68,14 @@ pub(crate) enum Goal {
     Stream(Delivery),
     /// Made into a URL.
     Presign(Duration),
+    /// Made into a form.
+    Post(Box<PostPolicy>),
+}
+
+impl Goal {
+    fn sends(&self) -> bool {
+        !matches!(self, Self::Presign(_) | Self::Post(_))
+    }
 }
 
 /// How the body of an answer is handed on.
@@ -378,7 +387,7 @@ impl Exchange {
             && !was_over
         {
             self.turn = None;
-            let sends = !matches!(self.goal, Goal::Presign(_));
+            let sends = self.goal.sends();
             self.watch.over(sends, now, self.attempts, result.as_ref().err());
         }
         event
@@ -509,7 +518,7 @@ impl Exchange {
 
     /// Signs, and sends or presigns; or waits for its turn or gets credentials first.
     fn start(&mut self, now: Now) -> Option<Event> {
-        if !self.paced && !matches!(self.goal, Goal::Presign(_)) {
+        if !self.paced && self.goal.sends() {
             self.pace(now)?;
         }
         let signer = self.signer(now)?;
@@ -524,9 +533,14 @@ impl Exchange {
             attempt: self.retries.attempts() + 1,
             invocation: self.invocation.as_ref(),
         };
-        if let Goal::Presign(expires) = self.goal {
-            self.state = match presign(&plan, expires) {
-                Ok(presigned) => State::Finished(Outcome::Presigned(Box::new(presigned))),
+        let made = match &self.goal {
+            Goal::Presign(expires) => Some(presign(&plan, *expires).map(|p| Outcome::Presigned(Box::new(p)))),
+            Goal::Post(policy) => Some(post(&plan, policy).map(|p| Outcome::Posted(Box::new(p)))),
+            Goal::Collect | Goal::Stream(_) => None,
+        };
+        if let Some(made) = made {
+            self.state = match made {
+                Ok(outcome) => State::Finished(outcome),
                 Err(error) => State::Failed(error.with_phase(Phase::Sign)),
             };
             return None;

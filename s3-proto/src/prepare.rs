@@ -16,7 +16,8 @@ use crate::machine::{HttpTask, Payload};
 use crate::ops::{Draft, KeysOf};
 use crate::session::Session;
 use crate::sign::{
-    self, BodyEncoder, PayloadHash, Presigned, Receipt, Signature, SigningOptions, SigningParams, Trailer,
+    self, BodyEncoder, PayloadHash, PostPolicy, Presigned, PresignedPost, Receipt, Signature, SigningOptions,
+    SigningParams, Trailer,
 };
 use crate::validate::{BucketRule, check_bucket, check_key};
 use crate::{Credentials, Error, ErrorKind, Timestamp};
@@ -167,6 +168,21 @@ pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, E
         tracing::warn!(expires_in = ?presigned.expires_in, "the credentials expire before the presigned URL would");
     }
     Ok(presigned)
+}
+
+pub(crate) fn post(plan: &Plan<'_>, policy: &PostPolicy) -> Result<PresignedPost, Error> {
+    let Some(credentials) = plan.credentials else {
+        return Err(Error::invalid_input("a POST policy cannot be signed without credentials"));
+    };
+    let (endpoint, uri) = address(plan)?;
+    if endpoint.signing_name == "s3express" {
+        let message = "directory buckets take no uploads from forms: presign a PutObject instead";
+        return Err(Error::new(ErrorKind::NotImplemented, message));
+    }
+    let bucket = plan.draft.bucket.as_deref().unwrap_or_default();
+    let policy = if policy.has_bucket() { policy.clone() } else { policy.clone().bucket(bucket) };
+    let form = policy.sign(&signing(plan, credentials, &endpoint)?)?;
+    Ok(PresignedPost { uri, form })
 }
 
 fn signing<'a>(

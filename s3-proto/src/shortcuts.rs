@@ -1,9 +1,9 @@
 //! Short ways for what programs do every day, the same in every driver.
 
 use crate::call::Call;
-use crate::client::{Client, Driver, Request};
+use crate::client::{Client, Driver};
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
-use crate::ops::{GetObject, HeadObject, ListObjectsV2, Object, Operation};
+use crate::ops::{GetObject, HeadObject, Object, Operation};
 use crate::session::Session;
 use crate::{Error, ErrorKind, Phase};
 
@@ -26,13 +26,24 @@ impl<D: Driver> Client<D> {
         self.driver().run(Text(GetWhole::new(self.session().clone(), bucket.into(), key.into())), None)
     }
 
-    /// All objects of a bucket, one by one; the pages are asked for as they are needed.
-    pub fn list_all_objects(&self, bucket: impl Into<String>) -> D::Items<Object> {
+    /// All objects whose keys begin with `prefix`, one by one; with an empty one, all of the bucket. The next
+    /// page is asked for while the entries of the one before it are taken.
+    pub fn list_all(&self, bucket: impl Into<String>, prefix: impl Into<String>) -> D::Items<Object> {
+        let prefix = Some(prefix.into()).filter(|prefix| !prefix.is_empty());
         if self.session().config().provider().list_v2 {
-            self.list_objects_v2(bucket).entries()
+            let mut request = self.list_objects_v2(bucket);
+            request.op.prefix = prefix;
+            request.entries()
         } else {
-            self.list_objects(bucket).entries()
+            let mut request = self.list_objects(bucket);
+            request.op.prefix = prefix;
+            request.entries()
         }
+    }
+
+    /// All objects of a bucket: [`list_all`](Self::list_all) without a prefix.
+    pub fn list_all_objects(&self, bucket: impl Into<String>) -> D::Items<Object> {
+        self.list_all(bucket, "")
     }
 
     /// The content of an object, read as JSON.
@@ -58,17 +69,10 @@ impl<D: Driver> Client<D> {
         bucket: impl Into<String>,
         key: impl Into<String>,
         value: &T,
-    ) -> Result<Request<crate::ops::PutObject, D>, Error> {
+    ) -> Result<crate::client::Request<crate::ops::PutObject, D>, Error> {
         let json = serde_json::to_vec(value)
             .map_err(|e| Error::invalid_input("the value cannot be written as JSON").with_source(e))?;
         Ok(self.put_object(bucket, key, json).content_type("application/json"))
-    }
-}
-
-impl<D: Driver> Request<ListObjectsV2, D> {
-    /// All objects of all pages, one by one.
-    pub fn all_objects(self) -> D::Items<Object> {
-        self.entries()
     }
 }
 

@@ -200,6 +200,9 @@ fn a_request_that_fails_as_a_whole_ends_it_and_says_how_far_it_came() {
     let error = sim.run(DeleteMany::new(session(), op(keys(95)), options())).error();
     assert_eq!((error.kind(), error.bucket()), (ErrorKind::AccessDenied, Some("bkt")));
     assert!(error.message().contains("after 30 objects were deleted"), "{error}");
+    let failure = error.delete_failure().unwrap();
+    assert_eq!((failure.report.deleted, failure.report.failed), (30, 0));
+    assert_eq!(failure.cause.kind(), error.kind());
 }
 
 #[test]

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use sha2::Digest as _;
 
-use s3_proto::call::PresignCall;
+use s3_proto::call::{PostPolicyCall, PresignCall};
 use s3_proto::ops::{
     Delete, DeleteObject, DeleteObjects, GetObject, ListObjectsV2, Operation, PutObject, UploadPart,
 };
-use s3_proto::sign::Presigned;
+use s3_proto::sign::{PostPolicy, Presigned, PresignedPost, SigningParams};
 use s3_proto::{Config, Error, ErrorKind, Payload, PayloadSigning, Session, Timestamp};
 use support::*;
 
@@ -138,4 +138,45 @@ fn data_in_memory_can_be_made_part_of_it() {
     assert_eq!(fixed.headers["x-amz-content-sha256"], hash.as_str());
     assert!(fixed.uri.to_string().contains("X-Amz-SignedHeaders=host%3Bx-amz-content-sha256&"));
     assert!(!open.headers.contains_key("x-amz-content-sha256"));
+}
+
+fn post(config: Config, bucket: &str, policy: PostPolicy) -> Result<PresignedPost, Error> {
+    drive(PostPolicyCall::new(Session::new(config), bucket, policy), |_| panic!("nothing is sent")).result
+}
+
+#[test]
+fn a_form_is_signed_for_the_bucket_that_it_posts_to() {
+    let policy = PostPolicy::lasting(HOUR).key_starts_with("user/");
+    let signed = post(aws(), "bkt", policy.clone()).unwrap();
+    assert_eq!(signed.uri, "https://bkt.s3.us-east-1.amazonaws.com/");
+    let now = Timestamp::from_unix(START, 0).unwrap();
+    let (credentials, until) = (credentials(), now.saturating_add(HOUR));
+    let params = SigningParams::new(&credentials, "us-east-1", "s3", now).unwrap();
+    let by_hand = PostPolicy::new(until).key_starts_with("user/").bucket("bkt").sign(&params).unwrap();
+    assert_eq!(signed.form, by_hand);
+    assert_eq!(signed.form.expires_at, until);
+    assert_eq!(post(local(), "bkt", policy).unwrap().uri, "http://127.0.0.1:9000/bkt");
+}
+
+#[test]
+fn a_form_lives_no_longer_than_the_credentials_and_holds_their_token() {
+    let soon = Timestamp::from_unix(START + 60, 0).unwrap();
+    let temporary = credentials().with_session_token("token").with_expiry(soon);
+    let config = aws().with_credentials(temporary);
+    let form = post(config, "bkt", PostPolicy::lasting(HOUR).key("k")).unwrap().form;
+    assert_eq!((form.expires_at, form.field("x-amz-security-token")), (soon, Some("token")));
+}
+
+#[test]
+fn a_form_that_nothing_could_take_is_refused() {
+    let policy = || PostPolicy::lasting(HOUR).key("k");
+    let mut anonymous = aws();
+    anonymous.credentials = s3_proto::credentials::CredentialsSource::Anonymous;
+    let kind = |result: Result<PresignedPost, Error>| result.unwrap_err().kind();
+    assert_eq!(kind(post(anonymous, "bkt", policy())), ErrorKind::InvalidInput);
+    assert_eq!(kind(post(aws(), "bkt", PostPolicy::lasting(HOUR))), ErrorKind::InvalidInput);
+    assert_eq!(kind(post(aws(), "B", policy())), ErrorKind::InvalidInput);
+    let mut express = aws();
+    express.endpoint_options.express_session_auth = false;
+    assert_eq!(kind(post(express, "logs--use1-az4--x-s3", policy())), ErrorKind::NotImplemented);
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::transfer::UploadFailure;
+use crate::transfer::{DeleteManyFailure, UploadFailure};
 
 pub(crate) use codes::{kind_of_code, kind_of_status};
 pub use transport::{SourceError, TransportError, TransportErrorKind};
@@ -311,6 +311,11 @@ impl Error {
         self.0.source.as_ref()?.downcast_ref()
     }
 
+    /// What a mass deletion had done before it failed.
+    pub fn delete_failure(&self) -> Option<&DeleteManyFailure> {
+        self.0.source.as_ref()?.downcast_ref()
+    }
+
     /// What to do about it, where there is something to say.
     pub fn suggestion(&self) -> Option<Cow<'static, str>> {
         codes::suggestion(self)
@@ -382,8 +387,9 @@ impl Error {
         self
     }
 
-    /// In place of the error of the lower layer, which is the source of the cause in there.
-    pub(crate) fn with_upload_failure(mut self, failure: UploadFailure) -> Self {
+    /// What is left of a transfer that failed, in place of the error of the lower layer, which is the source of
+    /// the cause in there.
+    pub(crate) fn with_cause(mut self, failure: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(failure));
         self
     }

@@ -51,7 +51,7 @@ pub use chunked::{BodyEncoder, Frame, Receipt, Trailer};
 pub use header::{explain_headers, sign_headers};
 pub use key::SigningKey;
 pub use key_cache::KeyCache;
-pub use post_policy::{PostForm, PostPolicy, sign_post_policy};
+pub use post_policy::{PostForm, PostPolicy, PresignedPost, sign_post_policy};
 pub use query::{Presigned, explain_presigned, presign};
 
 use crate::credentials::Credentials;

@@ -4,6 +4,9 @@
 //! (sigv4-UsingHTTPPOST) in the Amazon S3 API Reference.
 
 use std::fmt;
+use std::time::Duration;
+
+use http::Uri;
 
 use super::{ALGORITHM, Signature, SigningParams};
 use crate::Error;
@@ -29,13 +32,20 @@ use crate::timestamp::Timestamp;
 /// assert_eq!(form.field("success_action_status"), Some("201"));
 /// # Ok::<(), s3_proto::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostPolicy {
-    expires_at: Timestamp,
+    expires: Expiry,
     conditions: Vec<Condition>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expiry {
+    At(Timestamp),
+    /// So long after it is signed.
+    After(Duration),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
     Equal(String, String),
     StartsWith(String, String),
@@ -45,7 +55,12 @@ enum Condition {
 impl PostPolicy {
     /// Nothing is allowed yet; `bucket` and a key are needed at least.
     pub fn new(expires_at: Timestamp) -> Self {
-        Self { expires_at, conditions: Vec::new() }
+        Self { expires: Expiry::At(expires_at), conditions: Vec::new() }
+    }
+
+    /// A policy for so long after it is signed; nothing is allowed yet.
+    pub fn lasting(time: Duration) -> Self {
+        Self { expires: Expiry::After(time), conditions: Vec::new() }
     }
 
     /// The bucket that the form posts to.
@@ -109,8 +124,12 @@ impl PostPolicy {
         if params.key.region_set().is_some() {
             return Err(Error::invalid_input("a POST policy cannot be signed with Signature V4a"));
         }
-        if self.expires_at <= params.time {
-            let message = format!("the POST policy expires at {}, before it is signed", self.expires_at);
+        let expires_at = match self.expires {
+            Expiry::At(time) => time,
+            Expiry::After(time) => params.time.saturating_add(time),
+        };
+        if expires_at <= params.time {
+            let message = format!("the POST policy expires at {expires_at}, before it is signed");
             return Err(Error::invalid_input(message));
         }
         let mut fields: Vec<(String, String)> = Vec::new();
@@ -127,17 +146,22 @@ impl PostPolicy {
             }
         }
         let own = signing_fields(params);
-        let text = self.text(&own);
+        let text = self.text(expires_at, &own);
         fields.extend(own.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let (policy, signature) = sign_post_policy(&text, params);
         fields.push(("policy".to_owned(), policy));
         fields.push(("x-amz-signature".to_owned(), signature.as_str().to_owned()));
-        Ok(PostForm { fields })
+        let expires_at = params.credentials.expires_at().map_or(expires_at, |at| at.min(expires_at));
+        Ok(PostForm { fields, expires_at })
     }
 
-    fn text(&self, signing_fields: &[(&'static str, String)]) -> String {
+    pub(crate) fn has_bucket(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.field() == Some("bucket"))
+    }
+
+    fn text(&self, expires_at: Timestamp, signing_fields: &[(&'static str, String)]) -> String {
         let mut out = String::from(r#"{"expiration":"#);
-        json_string(&self.expires_at.rfc3339(), &mut out);
+        json_string(&expires_at.rfc3339(), &mut out);
         out.push_str(r#","conditions":["#);
         for condition in &self.conditions {
             match condition {
@@ -232,6 +256,8 @@ fn json_string(text: &str, out: &mut String) {
 pub struct PostForm {
     /// Names and values.
     pub fields: Vec<(String, String)>,
+    /// When it stops working: by the policy, or sooner if the credentials expire first.
+    pub expires_at: Timestamp,
 }
 
 impl PostForm {
@@ -245,6 +271,16 @@ impl fmt::Debug for PostForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.fields.iter().map(|(name, _)| name)).finish()
     }
+}
+
+/// A signed form and where it is posted to; see [`Client::post_policy`](crate::client::Client::post_policy).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PresignedPost {
+    /// The `action` of the form: the URL of the bucket.
+    pub uri: Uri,
+    /// Its fields. They go into a body of `multipart/form-data`, before the field `file`.
+    pub form: PostForm,
 }
 
 #[cfg(test)]
@@ -296,6 +332,14 @@ mod tests {
         assert_eq!(names, expected);
         let shown = format!("{form:?}");
         assert!(shown.contains("policy") && !shown.contains("AKID") && !shown.contains("t0k"), "{shown}");
+    }
+
+    #[test]
+    fn a_policy_may_count_from_when_it_is_signed() {
+        let hour = Duration::from_secs(3_600);
+        let policy = PostPolicy::lasting(hour).bucket("b").key("k");
+        assert_eq!(sign(&policy).unwrap(), sign(&in_an_hour().bucket("b").key("k")).unwrap());
+        assert!(sign(&PostPolicy::lasting(Duration::ZERO).bucket("b").key("k")).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Many objects deleted.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use super::Progress;
 use super::fleet::{self, Fleet};
@@ -66,6 +67,28 @@ pub struct DeleteFailure {
     pub error: Error,
 }
 
+/// What became of a mass deletion that ended with an error: see [`Error::delete_failure`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeleteManyFailure {
+    /// What was done until then. Requests that were under way are not in it: they may have been carried out.
+    pub report: DeleteReport,
+    /// What ended it.
+    pub cause: Error,
+}
+
+impl fmt::Display for DeleteManyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.cause.message())
+    }
+}
+
+impl std::error::Error for DeleteManyFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
 /// The most failures that are kept.
 const MAX_FAILURES: usize = 1_000;
 
@@ -90,7 +113,8 @@ impl DeleteReport {
 /// The objects are those that it is given, or all whose keys begin with a prefix: these are listed while the
 /// first of them are deleted already. What the service could not delete in a batch for a passing reason is
 /// tried again, up to the attempts of the configuration; what cannot be deleted is in the report, and the others
-/// are deleted all the same. A request that fails as a whole ends it with its error.
+/// are deleted all the same. A request that fails as a whole ends it with its error, which has the report of what
+/// was done until then ([`Error::delete_failure`]).
 ///
 /// Its items are [`Progress`], with the number of objects. Cancelled, it starts no more batches; those under way
 /// may be carried out all the same.
@@ -276,10 +300,14 @@ impl DeleteMany {
         if self.failure.is_some() || self.over {
             return;
         }
-        let deleted = self.report.deleted;
-        let message = format!("{} (after {deleted} objects were deleted)", error.message());
+        let report = std::mem::take(&mut self.report);
+        let DeleteReport { deleted, failed, .. } = report;
+        let refused = if failed > 0 { format!(" and {failed} could not be") } else { String::new() };
+        let message = format!("{} (after {deleted} objects were deleted{refused})", error.message());
         let error = error.with_target(DeleteObjects::NAME, Some(&self.op.bucket), None);
-        self.failure = Some(error.with_message(message));
+        let error = error.with_message(message);
+        let cause = error.clone();
+        self.failure = Some(error.with_cause(DeleteManyFailure { report, cause }));
         self.fleet.clear();
         self.waiting.clear();
         self.again.clear();

@@ -68,7 +68,7 @@ impl UploadFailure {
                 format!("{} parts failed, part {} first: {cause}", self.failed.len(), first.number)
             }
         };
-        self.cause.clone().with_message(message).with_upload_failure(self)
+        self.cause.clone().with_message(message).with_cause(self)
     }
 }
 

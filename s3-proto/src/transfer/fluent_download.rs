@@ -14,10 +14,7 @@ use super::{
 use crate::Error;
 use crate::client::{Client, Driver};
 use crate::etag::ETag;
-use crate::ops::{
-    ByteRange, Delete, DeleteObjects, GetObject, ListObjectsV2, Object, ObjectIdentifier, SseCustomerKey,
-};
-use crate::pages::Entries;
+use crate::ops::{ByteRange, Delete, DeleteObjects, GetObject, ObjectIdentifier, SseCustomerKey};
 
 impl<D: Driver> Client<D> {
     /// Downloads an object of any size into a file, in parts side by side if it is large. See [`Download`].
@@ -79,14 +76,6 @@ impl<D: Driver> Client<D> {
     fn delete_of(&self, op: DeleteObjects, prefix: Option<String>) -> DeleteRequest<D> {
         let (options, driver) = (DeleteOptions::default(), self.driver().clone());
         DeleteRequest { op, options, prefix, driver, on_progress: None }
-    }
-
-    /// All objects whose keys begin with `prefix`, one by one; with an empty one, all of the bucket. The next
-    /// page is asked for while the entries of the one before it are taken.
-    pub fn list_all(&self, bucket: impl Into<String>, prefix: impl Into<String>) -> D::Items<Object> {
-        let mut op = ListObjectsV2::new(bucket);
-        op.prefix = Some(prefix.into()).filter(|prefix| !prefix.is_empty());
-        self.driver().items(Entries::new(self.session().clone(), op))
     }
 }
 

@@ -2,6 +2,12 @@
 //!
 //! Each is a machine like any other, which yields its [`Progress`] on its way. In a driver they are reached
 //! through [`upload_file`](crate::client::Client::upload_file) and the methods beside it.
+//!
+//! `concurrency` bounds the requests of one transfer, and becomes less for a while when the service asks to slow
+//! down. What several transfers of a client have in flight together is bounded by the connections that its
+//! driver opens to a host (`max_connections_per_host`): parts beyond that wait for one that comes free, and fail with
+//! [`ErrorKind::PoolExhausted`](crate::ErrorKind::PoolExhausted) only if none does in time. How many requests they
+//! send in a second is bounded by `Config::rate_limit`, if that is set. Memory is bounded by transfer alone.
 
 mod assembly;
 mod checkpoint;
@@ -32,7 +38,7 @@ mod window;
 
 pub use checkpoint::{Checkpoint, CheckpointPart};
 pub use copy::{Copy, CopyOptions, CopyReport};
-pub use delete::{DeleteFailure, DeleteMany, DeleteOptions, DeleteReport};
+pub use delete::{DeleteFailure, DeleteMany, DeleteManyFailure, DeleteOptions, DeleteReport};
 pub use download::{Download, DownloadOptions, DownloadReport};
 pub use download_checkpoint::{DownloadCheckpoint, DownloadedPart};
 pub use failure::{Cleanup, FailedPart, UploadFailure};

@@ -4,9 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
+use http::{Method, Uri};
 use s3_proto::Timestamp;
 use s3_proto::ops::Delete;
-use s3_proto::sign::{self, PayloadHash, Presigned, SigningParams};
+use s3_proto::sign::{self, PayloadHash, PostPolicy, Presigned, PresignedPost, SigningParams};
 use s3_proto::{Error, ErrorKind};
 
 use crate::harness::{HOUR, Harness, Outcome, World, scenarios};
@@ -17,28 +18,40 @@ scenarios! {
     a_presigned_url_writes,
     a_presigned_url_deletes_many,
     a_presigned_url_expires,
+    a_form_uploads_what_its_policy_allows,
 }
 
 /// Uses a presigned URL as a program would that knows nothing of S3; HTTP/1.0, so that answers have no chunks.
 fn plain_http(url: &Presigned, body: &str) -> (u16, String) {
-    assert_eq!(url.uri.scheme_str(), Some("http"), "these tests speak no TLS");
-    let host = url.uri.authority().unwrap().as_str();
-    let port = url.uri.port_u16().unwrap_or(80);
-    let mut stream = TcpStream::connect((url.uri.host().unwrap(), port)).unwrap();
-    let mut request = Vec::from(format!(
-        "{} {} HTTP/1.0\r\nHost: {host}\r\n",
-        url.method,
-        url.uri.path_and_query().unwrap()
-    ));
-    for (name, value) in &url.headers {
-        write!(request, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
-    }
+    let headers = url.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
+    send_plainly(&url.method, &url.uri, &headers.collect::<String>(), body)
+}
+
+fn send_plainly(method: &Method, uri: &Uri, headers: &str, body: &str) -> (u16, String) {
+    assert_eq!(uri.scheme_str(), Some("http"), "these tests speak no TLS");
+    let host = uri.authority().unwrap().as_str();
+    let mut stream = TcpStream::connect((uri.host().unwrap(), uri.port_u16().unwrap_or(80))).unwrap();
+    let target = uri.path_and_query().unwrap();
+    let mut request = Vec::from(format!("{method} {target} HTTP/1.0\r\nHost: {host}\r\n{headers}"));
     write!(request, "Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
     stream.write_all(&request).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// Posts the form as a browser does, with a file of this content.
+fn post(signed: &PresignedPost, content: &str) -> (u16, String) {
+    let mut body = String::new();
+    for (name, value) in &signed.form.fields {
+        body.push_str(&format!(
+            "--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        ));
+    }
+    body.push_str("--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"cat.txt\"\r\n");
+    body.push_str(&format!("Content-Type: text/plain\r\n\r\n{content}\r\n--edge--\r\n"));
+    send_plainly(&Method::POST, &signed.uri, "Content-Type: multipart/form-data; boundary=edge\r\n", &body)
 }
 
 fn a_wrong_secret_is_refused<H: Harness>(t: &World<H>) -> Outcome {
@@ -100,5 +113,24 @@ fn a_presigned_url_expires<H: Harness>(t: &World<H>) -> Outcome {
     let (live, dead) = (at(now.saturating_sub(minute), HOUR)?, at(now.saturating_sub(HOUR), minute)?);
     assert_eq!(plain_http(&live, ""), (200, "data".to_owned()));
     assert_eq!(plain_http(&dead, "").0, 403);
+    Ok(())
+}
+
+fn a_form_uploads_what_its_policy_allows<H: Harness>(t: &World<H>) -> Outcome {
+    if t.external {
+        // Not every store takes forms.
+        return Ok(());
+    }
+    let policy =
+        || PostPolicy::lasting(HOUR).key("user/cat").content_length_range(1, 10).success_action_status(204);
+    let signed = t.wait(t.client.post_policy(&t.bucket, policy()))?;
+    let (status, answer) = post(&signed, "a cat");
+    assert_eq!(status, 204, "{answer}");
+    assert_eq!(t.get("user/cat")?, "a cat");
+    let (status, answer) = post(&signed, "far too much of a cat");
+    assert_eq!(status, 400, "{answer}");
+    let forged = t.wait(t.with_secret("not-the-secret").post_policy(&t.bucket, policy()))?;
+    assert_eq!(post(&forged, "a dog").0, 403);
+    assert_eq!(t.get("user/cat")?, "a cat");
     Ok(())
 }
