@@ -91,11 +91,11 @@ pub(crate) fn drive<M: Machine>(
         wall: Timestamp::from_unix(START, 0).unwrap(),
     };
     let (open, started) = (Vec::new(), BTreeSet::new());
-    Run { machine, world, input, now, open, started, filled: 0 }.to_end()
+    Run { machine, world, input, now, open, started, filled: 0 }.finish()
 }
 
 impl<M: Machine> Run<'_, '_, M> {
-    fn to_end(mut self) -> Result<M::Output, Error> {
+    fn finish(mut self) -> Result<M::Output, Error> {
         for _ in 0..MOST_STEPS {
             match self.machine.poll(self.now) {
                 Step::Start(id, task) => self.start(id, task),

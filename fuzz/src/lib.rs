@@ -11,6 +11,13 @@
     clippy::missing_panics_doc,
     reason = "a target reports by panicking"
 )]
+#![allow(
+    clippy::format_push_string,
+    clippy::match_bool,
+    clippy::single_match_else,
+    clippy::wildcard_imports,
+    reason = "it reads better"
+)]
 
 mod driver;
 mod input;

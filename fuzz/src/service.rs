@@ -243,7 +243,7 @@ impl Service {
             request.uri().path().trim_start_matches("/my-bucket").trim_start_matches('/').is_empty();
         match *request.method() {
             Method::GET if is_bucket && query("versions").is_some() => {
-                Reply::new(versions(query("key-marker")))
+                Reply::new(versions(query("key-marker").is_some()))
             }
             Method::GET if is_bucket && query("uploads").is_some() => Reply::new(UPLOADS),
             Method::GET if is_bucket && query("location").is_some() => {
@@ -337,13 +337,13 @@ fn list(is_last: bool) -> String {
     )
 }
 
-fn versions(marker: Option<Cow<'_, str>>) -> String {
-    let end = match marker {
-        None => {
+fn versions(is_last: bool) -> String {
+    let end = match is_last {
+        false => {
             "<IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker>\
              <NextVersionIdMarker>1</NextVersionIdMarker>"
         }
-        Some(_) => "<IsTruncated>false</IsTruncated>",
+        true => "<IsTruncated>false</IsTruncated>",
     };
     format!(
         "<ListVersionsResult>{end}<Version><Key>a</Key><VersionId>1</VersionId><Size>1</Size></Version>\
