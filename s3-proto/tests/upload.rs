@@ -290,6 +290,7 @@ fn a_crash_at_any_step_costs_only_what_was_not_there() {
             let saved = yard.saves.last().map_or(0, |save| Checkpoint::parse(save).unwrap().parts.len());
             let there: usize = yard.store.uploads.values().map(|open| open.parts.len()).sum();
             let over = yard.store.objects.contains_key("film");
+            assert!(known || there == 0, "{store}, step {at}: parts were sent that nobody knows of");
             // A crash before the first checkpoint leaves an upload that nobody knows of.
             let orphans = if known { 0 } else { yard.store.uploads.len() };
             yard.seen.clear();

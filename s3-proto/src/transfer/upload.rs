@@ -175,6 +175,8 @@ struct Saver {
     busy: bool,
     /// It has been there.
     exists: bool,
+    /// The upload that it is of.
+    known: Option<String>,
 }
 
 impl Upload {
@@ -197,8 +199,7 @@ impl Upload {
     }
 
     fn of(session: Session, put: PutObject, source: Source, options: UploadOptions) -> Self {
-        let saver =
-            options.checkpoint.clone().map(|path| Saver { path, written: None, busy: false, exists: false });
+        let saver = options.checkpoint.clone().map(Saver::new);
         Self {
             session,
             put,
@@ -459,6 +460,7 @@ impl Upload {
             Ok(checkpoint) => {
                 if let Some(saver) = &mut self.saver {
                     saver.exists = true;
+                    saver.known = Some(checkpoint.upload_id.clone());
                 }
                 let list = Target::of_put(&self.put).list(&checkpoint.upload_id);
                 ask(&mut self.requests, &self.session, list, Job::List);
@@ -581,7 +583,10 @@ impl Upload {
             return true;
         }
         let before = self.requests.len();
-        assembly.send_parts(&mut self.requests, now);
+        // Whoever dies before the upload is known to the checkpoint leaves one without parts, which costs nothing.
+        if self.saver.as_ref().is_none_or(|saver| saver.known.as_deref() == assembly.upload_id()) {
+            assembly.send_parts(&mut self.requests, now);
+        }
         if let Source::Stream(stream) = &mut self.source {
             match stream.held.take() {
                 Some(bytes) if assembly.wants(0).is_some() => {
@@ -652,7 +657,10 @@ impl Upload {
         let Some(saver) = &mut self.saver else { return };
         saver.busy = false;
         match result {
-            Ok(_) => saver.exists = true,
+            Ok(_) => {
+                saver.exists = true;
+                saver.known = saver.written.as_ref().map(|(upload_id, _)| upload_id.clone());
+            }
             Err(error) if saver.exists || matches!(self.stage, Stage::Ending(_)) => {
                 tracing::warn!(%error, path = %saver.path.display(), "the checkpoint could not be written");
             }
@@ -852,6 +860,10 @@ impl Machine for Upload {
 }
 
 impl Saver {
+    fn new(path: PathBuf) -> Self {
+        Self { path, written: None, busy: false, exists: false, known: None }
+    }
+
     /// Once for each part while there are few, and for a growing number of them when there are many: all that
     /// is written stays in proportion to what it is about.
     fn is_due(&self, upload_id: &str, parts: usize, wanted: bool) -> bool {
