@@ -42,7 +42,7 @@ impl Framing {
     ///
     /// # Errors
     /// When there is more than was announced.
-    pub fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+    pub fn pull(&mut self) -> Result<Option<Bytes>, SourceError> {
         loop {
             if let Some(bytes) = self.out.pop_front() {
                 return Ok(Some(bytes));

@@ -77,7 +77,7 @@ impl Read for Upload {
 impl Encoded {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, SourceError> {
         while self.rest.is_empty() {
-            match self.framing.next()? {
+            match self.framing.pull()? {
                 Some(bytes) => self.rest = bytes,
                 None if self.framing.is_ended() => break,
                 None => self.refill()?,

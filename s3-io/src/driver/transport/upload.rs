@@ -178,7 +178,7 @@ impl Upload {
 impl Encoded {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, SourceError>> {
         loop {
-            let next = self.framing.next()?;
+            let next = self.framing.pull()?;
             if next.is_some() || self.framing.is_ended() {
                 return Poll::Ready(Ok(next));
             }
