@@ -80,7 +80,7 @@ fn an_upload_from_an_input_that_says_nothing_more_leaves_nothing() {
     let world = World::new();
     let mut child = world.start(&["cp", "-", "s3://bucket/key", "--part-size", "5MiB"]);
     let mut input = child.stdin.take().unwrap();
-    input.write_all(&[0; 6 << 20]).unwrap();
+    input.write_all(&vec![0; 6 << 20]).unwrap();
     wait_until("a part is on its way", || world.server.requests().iter().any(moves_data));
     interrupt(&child);
     let ran = finish(child);
