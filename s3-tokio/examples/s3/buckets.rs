@@ -1,5 +1,7 @@
 //! `mb`, `rb`, `head` and `presign`.
 
+use s3_tokio::s3_proto::Timestamp;
+use s3_tokio::s3_proto::checksum::Checksum;
 use serde_json::{Map, Value, json};
 
 use crate::App;
@@ -36,7 +38,7 @@ impl App {
             head.metadata.iter().map(|(name, value)| (name.to_owned(), value.to_owned().into())).collect();
         let members = json!({
             "content_length": head.content_length,
-            "last_modified": head.last_modified.map(|time| time.rfc3339()),
+            "last_modified": head.last_modified.map(Timestamp::rfc3339),
             "etag": text_of(head.etag.as_ref()),
             "version_id": head.version_id,
             "content_type": head.content_type,
@@ -44,7 +46,7 @@ impl App {
             "cache_control": head.cache_control,
             "storage_class": text_of(head.storage_class.as_ref()),
             "server_side_encryption": text_of(head.server_side_encryption.as_ref()),
-            "checksum_algorithm": text_of(head.checksum.as_ref().map(|checksum| checksum.algorithm())),
+            "checksum_algorithm": text_of(head.checksum.as_ref().map(Checksum::algorithm)),
             "checksum": text_of(head.checksum.as_ref()),
             "metadata": metadata,
         });

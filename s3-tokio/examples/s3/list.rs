@@ -1,5 +1,6 @@
 //! `ls` and `du`.
 
+use s3_tokio::s3_proto::Timestamp;
 use s3_tokio::s3_proto::ops::Object;
 use serde_json::json;
 
@@ -36,7 +37,7 @@ impl App {
         let mut buckets = self.client.list_buckets().entries();
         while let Some(bucket) = buckets.next().await {
             let bucket = bucket?;
-            let created = bucket.creation_date.map(|time| time.rfc3339()).unwrap_or_default();
+            let created = bucket.creation_date.map(Timestamp::rfc3339).unwrap_or_default();
             let line = format!("{created:>20}  s3://{}", bucket.name);
             self.out.result(line, &json!({ "bucket": bucket.name, "created": created }))?;
         }
@@ -44,7 +45,7 @@ impl App {
     }
 
     fn show(&self, object: &Object) -> Result<(), Failure> {
-        let modified = object.last_modified.map(|time| time.rfc3339()).unwrap_or_default();
+        let modified = object.last_modified.map(Timestamp::rfc3339).unwrap_or_default();
         let line = format!("{modified:>20}  {:>12}  {}", object.size, object.key);
         let json = json!({
             "key": object.key,

@@ -154,12 +154,12 @@ impl Failure {
             other => return other,
         };
         let resumable = checkpoint.filter(|path| path.exists());
-        Self::Interrupted(match (error.upload_failure().map(|failure| &failure.cleanup), resumable) {
-            (Some(Cleanup::Failed(_)), _) => error.to_string(),
-            (_, Some(path)) => {
+        let cleanup = error.upload_failure().map(|failure| &failure.cleanup);
+        Self::Interrupted(match (cleanup, resumable) {
+            (None | Some(Cleanup::Kept), Some(path)) => {
                 format!("interrupted: the same command goes on from the checkpoint '{}'", path.display())
             }
-            (Some(Cleanup::Kept), None) => error.to_string(),
+            (Some(Cleanup::Failed(_) | Cleanup::Kept), _) => error.to_string(),
             _ => "interrupted: nothing unfinished was left behind".to_owned(),
         })
     }
