@@ -1,6 +1,7 @@
 //! Passes HTTP/1.1 on between a client and a server, and changes one byte of a body.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -29,6 +30,9 @@ pub(crate) struct Proxy {
 
 type Next = Arc<Mutex<Option<Flip>>>;
 
+/// Whether the request that is under way is a HEAD: its answer has no body, whatever length it names.
+type AskedHead = Arc<AtomicBool>;
+
 impl Proxy {
     pub(crate) async fn start(server: SocketAddr, direction: Direction) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -43,13 +47,15 @@ impl Proxy {
                     server.set_nodelay(true)?;
                     let (client_read, client_write) = client.into_split();
                     let (server_read, server_write) = server.into_split();
+                    let asked_head = AskedHead::default();
                     let of = |this| {
-                        (this == direction).then(|| Bodies { next: next.clone(), place: Place::head() })
+                        let (next, asked_head) = (next.clone(), asked_head.clone());
+                        (this == direction).then(|| Bodies { next, place: Place::head(), asked_head })
                     };
                     // Either way to its end: an answer may come before the request is through.
                     tokio::join!(
-                        pass(client_read, server_write, of(Direction::Upload)),
-                        pass(server_read, client_write, of(Direction::Download)),
+                        pass(client_read, server_write, of(Direction::Upload), Some(&asked_head)),
+                        pass(server_read, client_write, of(Direction::Download), None),
                     );
                     std::io::Result::Ok(())
                 });
@@ -77,9 +83,18 @@ fn lock(next: &Next) -> std::sync::MutexGuard<'_, Option<Flip>> {
 }
 
 /// Until the end, or until nobody takes it any more.
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut bodies: Option<Bodies>) {
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut bodies: Option<Bodies>,
+    asked_head: Option<&AskedHead>,
+) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if let Some(asked_head) = asked_head {
+            // Requests without a body come in one piece, and one by one.
+            asked_head.store(buffer.starts_with(b"HEAD "), Ordering::Release);
+        }
         if let Some(bodies) = &mut bodies {
             bodies.see(&mut buffer[..read]);
         }
@@ -95,6 +110,7 @@ async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
 struct Bodies {
     next: Next,
     place: Place,
+    asked_head: AskedHead,
 }
 
 enum Place {
@@ -121,6 +137,7 @@ impl Bodies {
                     if head.ends_with(b"\r\n\r\n") {
                         self.place = match content_length(head) {
                             0 => Place::head(),
+                            _ if self.asked_head.load(Ordering::Acquire) => Place::head(),
                             length => Place::Body(length),
                         };
                     }
