@@ -27,7 +27,7 @@ use crate::machine::{Answer, BodyPlan, Instant, Machine as _, Now, Payload, Sink
 use crate::observe::{AttemptWatch, Watch, events};
 use crate::ops::{CreateSession, Draft, FromHeaders};
 use crate::prepare::{Plan, Prepared, check_draft, post, prepare, presign, wants_session};
-use crate::redirect::Redirects;
+use crate::redirect::{Redirects, bucket_region};
 use crate::retry::{RetryHint, RetryReason, RetryStrategy, RetryVerdict, Rng};
 use crate::script::Script;
 use crate::session::Session;
@@ -123,6 +123,8 @@ pub(crate) struct Exchange {
     redirects: Redirects,
     /// The credentials that the service refused as expired; set once.
     rejected: Option<(Scope, Generation)>,
+    /// This call has fetched others in their place: it does so once.
+    replaced: bool,
     /// What the clock was corrected by for this call; the session learns it once that has helped.
     skew: Option<ClockSkew>,
     /// The first attempt whose answer was lost, if that matters.
@@ -320,6 +322,7 @@ impl Exchange {
             throttled: false,
             redirects: Redirects::default(),
             rejected: None,
+            replaced: false,
             skew: None,
             lost: None,
             looks: true,
@@ -715,6 +718,7 @@ impl Exchange {
             Step::Item(()) => Event::Wait(self.deadline),
             Step::Done(result) => {
                 let Fetching { lease, .. } = *fetching;
+                self.replaced = self.rejected.is_some();
                 let jitter = self.rng.fraction();
                 let settled = lease.finish(result, self.service_now(now), jitter);
                 events::credentials_fetched(settled.as_ref().err());
@@ -853,6 +857,12 @@ impl Exchange {
             self.watch.head(&attempt.watch, head);
             self.watch.attempt_over(now, &attempt.watch, None, 0);
             self.judge(now, &attempt, None);
+            if !head.status.is_success() && bucket_region(&head.headers).is_none() {
+                // The question was refused for a reason of its own, and may go better.
+                let error = attempt.error(head, &[]);
+                self.refused(now, &attempt, head, error);
+                return BodyPlan::Discard;
+            }
         }
         match self.redirects.settle(&attempt.region, &mut self.draft, Some(head)) {
             None => {}
@@ -1029,7 +1039,9 @@ impl Exchange {
         if let Some(region) = self.redirects.follow(&attempt.region, &self.draft, &error) {
             return self.move_to(attempt, region, &error);
         }
-        if let (None, Some(generation)) = (self.rejected, attempt.signer.generation)
+        // Others may have fetched the same once more in between, while they were still good.
+        let is_newer = |generation| self.rejected.is_none_or(|(_, rejected)| rejected < generation);
+        if let Some(generation) = attempt.signer.generation.filter(|g| !self.replaced && is_newer(*g))
             && (error.kind() == ErrorKind::ExpiredToken || self.expired_silently(now, attempt, head, &error))
         {
             self.watch.credentials_refused();
@@ -1097,6 +1109,8 @@ impl Exchange {
         }
         let skew = ClockSkew::from_answer(attempt.sent, now.wall, &head.headers);
         let date = skew.map_or_else(|| self.session.service_time(now), |skew| skew.correct(now.wall));
+        // Dates of HTTP are whole seconds, and when the service read its clock is an estimate.
+        let date = date.saturating_add(Duration::from_secs(2));
         credentials.expires_at().is_some_and(|at| at <= date)
             || self.cache(*scope).has_newer_than(*generation)
     }

@@ -466,6 +466,17 @@ fn a_lost_answer_to_the_completion_is_resolved_by_looking() {
 }
 
 #[test]
+fn an_equal_object_from_before_leaves_no_upload_behind() {
+    let mut yard = yard();
+    let upload = || Upload::file(session(), put(Payload::Empty), FILE, small_parts());
+    yard.run(upload()).ok();
+    let mut yard = yard.with_fates(always("CompleteMultipartUpload", Fate::NotServed));
+    // The completion does not come through, but what it was to make is there.
+    yard.run(upload()).ok();
+    assert_holds(&yard, &content());
+}
+
+#[test]
 fn an_object_that_may_be_somebody_elses_is_not_taken_for_ours() {
     let other = |yard: &mut Yard, content: Bytes| {
         yard.run(Upload::new(session(), put(content), UploadOptions::default())).ok();

@@ -105,6 +105,8 @@ enum Ending {
     /// After this conflict.
     Restart(Error),
     Fail(Error),
+    /// The object is there; its upload may be as well.
+    Succeed(Box<Assembled>),
 }
 
 impl Assembly {
@@ -553,12 +555,20 @@ impl Assembly {
         let error = match result {
             Ok(head) if lost.is(&head) => {
                 tracing::debug!("the answer was lost, but the object is there");
-                return self.succeed(Assembled {
+                let assembled = Assembled {
                     etag: head.etag,
                     version_id: head.version_id,
                     source_version_id: None,
                     checksum: lost.checksum.or(head.checksum),
-                });
+                };
+                // It may be there from before, and the upload still open.
+                let open = self.upload_id.as_ref().filter(|_| lost.error.kind() != ErrorKind::NoSuchUpload);
+                if let Some(id) = open {
+                    ask(requests, &self.session, self.target.abort(id), Job::Abort);
+                    self.stage = Stage::Aborting(Ending::Succeed(Box::new(assembled)));
+                    return;
+                }
+                return self.succeed(assembled);
             }
             Ok(_) => lost.error,
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NoSuchKey) => lost.error,
@@ -594,6 +604,13 @@ impl Assembly {
                 self.create(requests);
             }
             (Ending::Restart(error) | Ending::Fail(error), cleanup) => self.over_failed(error, cleanup),
+            (Ending::Succeed(assembled), cleanup) => {
+                if let Cleanup::Failed(error) = cleanup {
+                    let upload_id = self.upload_id.as_deref();
+                    tracing::warn!(upload_id, %error, "the object is there, but its upload may be left behind");
+                }
+                self.succeed(*assembled);
+            }
         }
     }
 }

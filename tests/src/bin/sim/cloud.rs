@@ -200,8 +200,15 @@ impl Cloud {
         Self { objects, uploads, region, says_301, page, planted: None, made: 0 }
     }
 
-    /// The error for a request that is signed for another region, at another time, or with other keys.
-    pub(crate) fn refusal(&self, ask: &Ask, now: Timestamp, valid: &str) -> Option<(&'static str, Reply)> {
+    /// The error for a request that is signed for another region, at another time, or with other keys. Where nobody
+    /// can know that keys have expired, the answer to a HEAD says so in a header, as some stores do.
+    pub(crate) fn refusal(
+        &self,
+        ask: &Ask,
+        now: Timestamp,
+        valid: &str,
+        tells_expiry: bool,
+    ) -> Option<(&'static str, Reply)> {
         let Some((id, region, at)) = ask.signature() else {
             return Some(("unsigned", Reply::error(ask, 403, "AccessDenied")));
         };
@@ -225,7 +232,13 @@ impl Cloud {
             }
             return Some(("elsewhere", reply));
         }
-        (id != valid).then(|| ("expired", Reply::error(ask, 400, "ExpiredToken")))
+        (id != valid).then(|| {
+            let mut reply = Reply::error(ask, 400, "ExpiredToken");
+            if ask.is_head && !tells_expiry {
+                reply.headers.push(("x-amz-error-code", "ExpiredToken".to_owned()));
+            }
+            ("expired", reply)
+        })
     }
 
     pub(crate) fn handle(&mut self, ask: &Ask) -> Reply {

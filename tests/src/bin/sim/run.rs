@@ -798,7 +798,7 @@ fn config(weather: &Weather, seed: u64) -> Config {
             let text =
                 file.map(|file| String::from_utf8_lossy(file.expose()).into_owned()).unwrap_or_default();
             let (id, expiry) = text.split_once(' ').unwrap_or((&text, ""));
-            let credentials = Credentials::new(id, "secret".to_owned())?;
+            let credentials = Credentials::new(id, "secret".to_owned())?.with_session_token("token");
             let expiry = expiry.parse().ok().and_then(|at| Timestamp::from_unix(at, 0));
             Ok(match expiry {
                 Some(at) => credentials.with_expiry(at),

@@ -174,33 +174,34 @@ impl Run {
             }
             _ => {}
         }
-        let mut reply = match self.cloud.refusal(&ask, self.time(), self.valid_key()) {
-            Some((why, reply)) => {
-                trace!(self, "    {name} is {why}");
-                if let Some((_, refusals)) =
-                    self.slots[slot].sent.get_mut(&name).filter(|_| why != "unsigned")
-                {
-                    *refusals += 1;
-                }
-                reply
-            }
-            None => match fate {
-                Fate::Status(status, code, served) => {
-                    if served {
-                        let _ = self.cloud.handle(&ask);
-                        self.excuse_ambiguity(slot);
+        let mut reply =
+            match self.cloud.refusal(&ask, self.time(), self.valid_key(), self.weather.tells_expiry) {
+                Some((why, reply)) => {
+                    trace!(self, "    {name} is {why}");
+                    if let Some((_, refusals)) =
+                        self.slots[slot].sent.get_mut(&name).filter(|_| why != "unsigned")
+                    {
+                        *refusals += 1;
                     }
-                    let kind = if code == "SlowDown" || (ask.is_head && status == 503) {
-                        ErrorKind::SlowDown
-                    } else {
-                        ErrorKind::ServiceUnavailable
-                    };
-                    self.slots[slot].excuses.insert(kind);
-                    Reply::error(&ask, status, code)
+                    reply
                 }
-                _ => self.cloud.handle(&ask),
-            },
-        };
+                None => match fate {
+                    Fate::Status(status, code, served) => {
+                        if served {
+                            let _ = self.cloud.handle(&ask);
+                            self.excuse_ambiguity(slot);
+                        }
+                        let kind = if code == "SlowDown" && !ask.is_head {
+                            ErrorKind::SlowDown
+                        } else {
+                            ErrorKind::ServiceUnavailable
+                        };
+                        self.slots[slot].excuses.insert(kind);
+                        Reply::error(&ask, status, code)
+                    }
+                    _ => self.cloud.handle(&ask),
+                },
+            };
         if self.is(Planted::BodyOfAnother)
             && ask.operation == "GetObject"
             && reply.status < 300
