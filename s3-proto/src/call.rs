@@ -115,71 +115,63 @@ impl<O: Operation> Machine for Stream<O> {
     }
 }
 
-/// Presigns an operation; sends nothing, but may have to fetch credentials.
-pub struct PresignCall(Exchange);
+/// Signs what somebody else sends; sends nothing, but may have to fetch credentials.
+pub struct Signing<T> {
+    exchange: Exchange,
+    made: fn(Outcome) -> Option<T>,
+}
+
+/// Presigns an operation.
+pub type PresignCall = Signing<Presigned>;
 
 impl PresignCall {
     /// A URL that works for `expires`, at most 7 days.
     pub fn new<O: Operation>(session: Session, op: &O, expires: Duration) -> Self {
-        Self(Exchange::new(session, O::NAME, Goal::Presign(expires), op.request()))
+        let exchange = Exchange::new(session, O::NAME, Goal::Presign(expires), op.request());
+        let made = |outcome| match outcome {
+            Outcome::Presigned(presigned) => Some(*presigned),
+            _ => None,
+        };
+        Self { exchange, made }
     }
 }
 
-impl Machine for PresignCall {
-    type Item = ();
-    type Output = Presigned;
-
-    fn poll(&mut self, now: Now) -> Step<(), Presigned> {
-        match self.0.poll(now) {
-            Event::Start(id, task) => Step::Start(id, task),
-            Event::Cancel(id) => Step::Cancel(id),
-            Event::Wait(until) => Step::Wait(until),
-            Event::Done(Ok(Outcome::Presigned(presigned))) => Step::Done(Ok(*presigned)),
-            Event::Done(Err(error)) => Step::Done(Err(error)),
-            Event::Head(_) | Event::Done(Ok(_)) => Step::Done(Err(polled_after_done())),
-        }
-    }
-
-    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
-        self.0.answer(now, id, answer)
-    }
-
-    fn cancel(&mut self, _: Now) {
-        self.0.cancel();
-    }
-}
-
-/// Signs the form of a browser's upload; sends nothing, but may have to fetch credentials.
-pub struct PostPolicyCall(Exchange);
+/// Signs the form of a browser's upload.
+pub type PostPolicyCall = Signing<PresignedPost>;
 
 impl PostPolicyCall {
     /// A form that posts to this bucket, which becomes a condition if the policy has none on it.
     pub fn new(session: Session, bucket: impl Into<String>, policy: PostPolicy) -> Self {
         let draft = Draft::new(Method::POST).bucket(bucket);
-        Self(Exchange::new(session, "PostObject", Goal::Post(Box::new(policy)), Ok(draft)))
+        let exchange = Exchange::new(session, "PostObject", Goal::Post(Box::new(policy)), Ok(draft));
+        let made = |outcome| match outcome {
+            Outcome::Posted(post) => Some(*post),
+            _ => None,
+        };
+        Self { exchange, made }
     }
 }
 
-impl Machine for PostPolicyCall {
+impl<T: Send + 'static> Machine for Signing<T> {
     type Item = ();
-    type Output = PresignedPost;
+    type Output = T;
 
-    fn poll(&mut self, now: Now) -> Step<(), PresignedPost> {
-        match self.0.poll(now) {
+    fn poll(&mut self, now: Now) -> Step<(), T> {
+        match self.exchange.poll(now) {
             Event::Start(id, task) => Step::Start(id, task),
             Event::Cancel(id) => Step::Cancel(id),
             Event::Wait(until) => Step::Wait(until),
-            Event::Done(Ok(Outcome::Posted(post))) => Step::Done(Ok(*post)),
+            Event::Done(Ok(outcome)) => Step::Done((self.made)(outcome).ok_or_else(polled_after_done)),
             Event::Done(Err(error)) => Step::Done(Err(error)),
-            Event::Head(_) | Event::Done(Ok(_)) => Step::Done(Err(polled_after_done())),
+            Event::Head(_) => Step::Done(Err(polled_after_done())),
         }
     }
 
     fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
-        self.0.answer(now, id, answer)
+        self.exchange.answer(now, id, answer)
     }
 
     fn cancel(&mut self, _: Now) {
-        self.0.cancel();
+        self.exchange.cancel();
     }
 }

@@ -1,16 +1,40 @@
 //! Transfers in the fluent form, the same in every driver.
 
 use std::fmt;
-use std::future::IntoFuture;
 use std::path::PathBuf;
 
 use super::progress::{OnProgress, Watched};
-use super::{Copy, CopyOptions, CopyReport, Progress, Upload, UploadOptions, UploadReport};
-use crate::Error;
+use super::{Copy, CopyOptions, CopyReport, Upload, UploadOptions, UploadReport};
 use crate::checksum::ChecksumAlgorithm;
 use crate::client::{Client, Data, Driver};
 use crate::etag::ETag;
 use crate::ops::{CopyObject, CopySource, PutObject, StorageClass};
+
+/// What all transfers on their way have in common.
+macro_rules! transfer_requests {
+    ($($request:ty => $output:ty;)*) => {$(
+        impl<D: $crate::client::Driver> $request {
+            /// Is told how far it is whenever something has changed. It holds the transfer up for as long as it takes.
+            pub fn on_progress(mut self, tell: impl FnMut(&super::Progress) + Send + 'static) -> Self {
+                self.on_progress = Some(Box::new(tell));
+                self
+            }
+        }
+
+        impl<D: $crate::client::Driver> std::future::IntoFuture for $request
+        where
+            D::Sent<$output>: Future<Output = Result<$output, $crate::Error>>,
+        {
+            type Output = Result<$output, $crate::Error>;
+            type IntoFuture = D::Sent<$output>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                self.send()
+            }
+        }
+    )*};
+}
+pub(super) use transfer_requests;
 
 impl<D: Driver> Client<D> {
     /// Uploads a file of any size, in parts side by side if it is large. See [`Upload`].
@@ -153,16 +177,11 @@ impl<D: Driver> UploadRequest<D> {
         self
     }
 
-    /// Is told how far it is whenever something has changed. It holds the upload up for as long as it takes.
-    pub fn on_progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(tell));
-        self
-    }
-
     /// Starts it.
     ///
     /// # Errors
-    /// Whatever [`Error`] describes. If parts are involved, [`Error::upload_failure`] says which failed, which
+    /// Whatever [`Error`](crate::Error) describes. If parts are involved,
+    /// [`Error::upload_failure`](crate::Error::upload_failure) says which failed, which
     /// are there, and what has become of the upload.
     pub fn send(self) -> D::Sent<UploadReport> {
         let session = self.driver.session().clone();
@@ -216,12 +235,6 @@ impl<D: Driver> CopyRequest<D> {
         self
     }
 
-    /// Is told how far it is whenever something has changed. It holds the copy up for as long as it takes.
-    pub fn on_progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(tell));
-        self
-    }
-
     /// Starts it.
     ///
     /// # Errors
@@ -232,28 +245,9 @@ impl<D: Driver> CopyRequest<D> {
     }
 }
 
-impl<D: Driver> IntoFuture for UploadRequest<D>
-where
-    D::Sent<UploadReport>: Future<Output = Result<UploadReport, Error>>,
-{
-    type Output = Result<UploadReport, Error>;
-    type IntoFuture = D::Sent<UploadReport>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        self.send()
-    }
-}
-
-impl<D: Driver> IntoFuture for CopyRequest<D>
-where
-    D::Sent<CopyReport>: Future<Output = Result<CopyReport, Error>>,
-{
-    type Output = Result<CopyReport, Error>;
-    type IntoFuture = D::Sent<CopyReport>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        self.send()
-    }
+transfer_requests! {
+    UploadRequest<D> => UploadReport;
+    CopyRequest<D> => CopyReport;
 }
 
 impl<D: Driver> fmt::Debug for UploadRequest<D> {

@@ -1,17 +1,16 @@
 //! Downloads and mass deletion in the fluent form, the same in every driver.
 
 use std::fmt;
-use std::future::IntoFuture;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use super::fluent::transfer_requests;
 use super::progress::{OnProgress, Watched};
 use super::{
     DeleteMany, DeleteOptions, DeleteReport, Download, DownloadOptions, DownloadReport, DownloadStream,
-    DownloadToMemory, Downloaded, Progress,
+    DownloadToMemory, Downloaded,
 };
-use crate::Error;
 use crate::client::{Client, Driver};
 use crate::etag::ETag;
 use crate::ops::{ByteRange, Delete, DeleteObjects, GetObject, ObjectIdentifier, SseCustomerKey};
@@ -151,18 +150,12 @@ impl<D: Driver> DownloadRequest<D, ToFile> {
         self
     }
 
-    /// Is told how far it is whenever something has changed. It holds the download up for as long as it takes.
-    pub fn on_progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(tell));
-        self
-    }
-
     /// Starts it.
     ///
     /// # Errors
     /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) if the object changes meanwhile,
     /// [`ChecksumMismatch`](crate::ErrorKind::ChecksumMismatch) if something else came than is stored,
-    /// [`LocalIo`](crate::ErrorKind::LocalIo) for the file, and whatever else [`Error`] describes.
+    /// [`LocalIo`](crate::ErrorKind::LocalIo) for the file, and whatever else [`Error`](crate::Error) describes.
     pub fn send(self) -> D::Sent<DownloadReport> {
         let Self { op, options, to, driver, on_progress } = self;
         let machine = Download::new(driver.session().clone(), op, to.0, &options);
@@ -182,12 +175,6 @@ impl<D: Driver> DownloadRequest<D, ToMemory> {
     /// The most bytes that are taken; an object that is longer is an error. Default 1 GiB.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.options.max_in_memory = bytes;
-        self
-    }
-
-    /// Is told how far it is whenever something has changed. It holds the download up for as long as it takes.
-    pub fn on_progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(tell));
         self
     }
 
@@ -238,12 +225,6 @@ impl<D: Driver> DeleteRequest<D> {
         self
     }
 
-    /// Is told how far it is after each batch. It holds the deletion up for as long as it takes.
-    pub fn on_progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(tell));
-        self
-    }
-
     /// Starts it. Objects that could not be deleted are in the report: look at it, or use
     /// [`into_result`](DeleteReport::into_result).
     ///
@@ -259,22 +240,7 @@ impl<D: Driver> DeleteRequest<D> {
     }
 }
 
-macro_rules! can_be_awaited {
-    ($($request:ty => $output:ty;)*) => {$(
-        impl<D: Driver> IntoFuture for $request
-        where
-            D::Sent<$output>: Future<Output = Result<$output, Error>>,
-        {
-            type Output = Result<$output, Error>;
-            type IntoFuture = D::Sent<$output>;
-
-            fn into_future(self) -> Self::IntoFuture {
-                self.send()
-            }
-        }
-    )*};
-}
-can_be_awaited! {
+transfer_requests! {
     DownloadRequest<D, ToFile> => DownloadReport;
     DownloadRequest<D, ToMemory> => Downloaded;
     DeleteRequest<D> => DeleteReport;

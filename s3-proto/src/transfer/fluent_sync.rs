@@ -1,12 +1,11 @@
 //! Folders in the fluent form, the same in every driver.
 
 use std::fmt;
-use std::future::IntoFuture;
 use std::path::PathBuf;
 
+use super::fluent::transfer_requests;
 use super::progress::{OnProgress, Watched};
-use super::{Compare, Direction, Progress, Sync, SyncOptions, SyncReport};
-use crate::Error;
+use super::{Compare, Direction, Sync, SyncOptions, SyncReport};
 use crate::client::{Client, Driver};
 
 impl<D: Driver> Client<D> {
@@ -118,12 +117,6 @@ impl<D: Driver> SyncRequest<D> {
         self
     }
 
-    /// Is told how far it is whenever something has changed. It holds the transfer up for as long as it takes.
-    pub fn on_progress(mut self, tell: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(tell));
-        self
-    }
-
     /// Starts it. What could not be transferred is in the report: look at it, or use
     /// [`into_result`](SyncReport::into_result).
     ///
@@ -136,16 +129,8 @@ impl<D: Driver> SyncRequest<D> {
     }
 }
 
-impl<D: Driver> IntoFuture for SyncRequest<D>
-where
-    D::Sent<SyncReport>: Future<Output = Result<SyncReport, Error>>,
-{
-    type Output = Result<SyncReport, Error>;
-    type IntoFuture = D::Sent<SyncReport>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        self.send()
-    }
+transfer_requests! {
+    SyncRequest<D> => SyncReport;
 }
 
 impl<D> fmt::Debug for SyncRequest<D> {
