@@ -228,7 +228,8 @@ fn misfit() -> Error {
     Error::new(ErrorKind::ApiMisuse, "the driver gave an answer that does not fit the task")
 }
 
-type Flow<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+/// A script that is under way.
+pub(crate) type Flow<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 /// A machine made of an `async` function.
 pub(crate) struct Script<T> {

@@ -9,7 +9,7 @@ use super::imds::{self, ImdsMode, Memory};
 use super::profile;
 use super::web_identity;
 use crate::endpoint::Region;
-use crate::script::Tasks;
+use crate::script::{Flow, Tasks};
 use crate::{Credentials, Error, ErrorKind};
 
 /// Looks for credentials where the AWS SDK for Rust does, in its order: environment, profile (with all that it
@@ -30,6 +30,8 @@ struct Inner {
     imds_endpoint: Option<String>,
     imds_mode: Option<ImdsMode>,
     memory: Memory,
+    /// Named here alone, so that a program with keys of its own does not link what it never asks.
+    ask: fn(Tasks, DefaultChain) -> Flow<Credentials>,
 }
 
 impl DefaultChain {
@@ -43,6 +45,7 @@ impl DefaultChain {
             imds_endpoint: None,
             imds_mode: None,
             memory: Memory::default(),
+            ask: |tasks, chain| Box::pin(credentials(tasks, chain)),
         }))
     }
 
@@ -76,6 +79,11 @@ impl DefaultChain {
         self
     }
 
+    /// Asks one source after the other.
+    pub(super) fn ask(&self, tasks: Tasks) -> Flow<Credentials> {
+        (self.0.ask)(tasks, self.clone())
+    }
+
     pub(super) fn environment(&self) -> &Environment {
         &self.0.environment
     }
@@ -105,8 +113,7 @@ impl DefaultChain {
     }
 }
 
-/// Asks one source after the other.
-pub(super) async fn credentials(tasks: Tasks, chain: DefaultChain) -> Result<Credentials, Error> {
+async fn credentials(tasks: Tasks, chain: DefaultChain) -> Result<Credentials, Error> {
     let mut tried = String::from(
         "no credentials were found: in the environment, neither AWS_ACCESS_KEY_ID nor AWS_SECRET_ACCESS_KEY is set",
     );

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use super::chain::{self, DefaultChain};
+use super::chain::DefaultChain;
 use super::context::{Context, Found};
 use super::{container, imds, profile, web_identity};
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
 use crate::retry::Rng;
-use crate::script::{Script, Tasks};
+use crate::script::{Flow, Script, Tasks};
 use crate::{Credentials, Error, ErrorKind};
 
 /// Where the credentials of a client come from.
@@ -27,7 +26,7 @@ pub enum CredentialsSource {
     Anonymous,
 }
 
-type Fetch = dyn Fn(Tasks) -> Pin<Box<dyn Future<Output = Result<Credentials, Error>> + Send>> + Send + Sync;
+type Fetch = dyn Fn(Tasks) -> Flow<Credentials> + Send + Sync;
 
 /// Gets credentials, and gets them again when they are about to expire. Cheap to clone.
 ///
@@ -85,7 +84,7 @@ impl CredentialsProvider {
 
     /// The default chain.
     pub fn default_chain(chain: DefaultChain) -> Self {
-        Self::new("default chain", move |tasks| chain::credentials(tasks, chain.clone()))
+        Self::new("default chain", move |tasks| chain.ask(tasks))
     }
 
     /// The profile alone.
