@@ -83,7 +83,7 @@ mod exchange;
 pub mod files;
 pub mod limit;
 mod machine;
-mod observe;
+pub mod observe;
 pub mod ops;
 pub mod pages;
 mod prepare;

@@ -160,3 +160,9 @@ fn the_state_of_a_breaker_is_shown() {
     expect(&call(error(500, "InternalError")), &[(host, 1.0)]);
     expect(&call(ok()), &[(host, 0.0)]);
 }
+
+#[test]
+fn a_wait_for_a_connection_is_recorded() {
+    let numbers = counted(|| s3_proto::observe::pool_waited("bkt.example", Duration::from_millis(250)));
+    expect(&numbers, &[("s3_pool_wait_seconds{}", 0.25)]);
+}

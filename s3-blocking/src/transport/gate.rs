@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use s3_io::failure::{self, Failure};
 use s3_io::{Cancel, Counts};
+use s3_proto::observe::pool_waited;
 use s3_proto::{Phase, TransportErrorKind};
 
 use crate::run::wait;
@@ -14,10 +15,12 @@ use crate::run::wait;
 /// Lets as many requests at a time to one host as it may have connections.
 pub(crate) struct Gate(Arc<Inner>);
 
+/// Requests on their way, by host; those without any are not in it.
+type Busy = BTreeMap<String, usize>;
+
 struct Inner {
     limit: usize,
-    /// Requests on their way, by host; those without any are not in it.
-    busy: Mutex<BTreeMap<String, usize>>,
+    busy: Mutex<Busy>,
     freed: Condvar,
     counts: Arc<Counts>,
 }
@@ -44,7 +47,6 @@ impl Gate {
         cancel: &Cancel,
     ) -> Result<Permit, Failure> {
         let inner = &self.0;
-        let until = patience.map(|patience| Instant::now() + patience);
         let woken = inner.clone();
         let _registration = cancel.on_cancel(move || {
             // Whoever has looked and not yet slept holds the lock.
@@ -52,13 +54,11 @@ impl Gate {
             woken.freed.notify_all();
         });
         let mut busy = inner.lock();
-        while busy.get(host).is_some_and(|busy| *busy >= inner.limit) {
-            if cancel.is_cancelled() {
-                let message = "the call was cancelled while it waited for a connection";
-                return Err(Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message));
-            }
-            busy = wait(&inner.freed, busy, until)
-                .ok_or_else(|| failure::exhausted(inner.limit, "connections", host, patience))?;
+        if inner.is_full(&busy, host) {
+            let began = Instant::now();
+            let free = inner.wait(busy, host, patience, cancel);
+            pool_waited(host, began.elapsed());
+            busy = free?;
         }
         *busy.entry(host.to_owned()).or_default() += 1;
         inner.counts.active.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +67,30 @@ impl Gate {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+    fn is_full(&self, busy: &Busy, host: &str) -> bool {
+        busy.get(host).is_some_and(|busy| *busy >= self.limit)
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut busy: MutexGuard<'a, Busy>,
+        host: &str,
+        patience: Option<Duration>,
+        cancel: &Cancel,
+    ) -> Result<MutexGuard<'a, Busy>, Failure> {
+        let until = patience.map(|patience| Instant::now() + patience);
+        while self.is_full(&busy, host) {
+            if cancel.is_cancelled() {
+                let message = "the call was cancelled while it waited for a connection";
+                return Err(Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message));
+            }
+            busy = wait(&self.freed, busy, until)
+                .ok_or_else(|| failure::exhausted(self.limit, "connections", host, patience))?;
+        }
+        Ok(busy)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Busy> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,16 +1,4 @@
 //! Counters and histograms, by the `metrics` facade if the feature of that name is on; nothing otherwise.
-//!
-//! | Name | Kind | Labels |
-//! |---|---|---|
-//! | `s3_calls_total` | counter | `operation`, `outcome` (`ok`, or the kind of the error) |
-//! | `s3_call_duration_seconds` | histogram | `operation` |
-//! | `s3_attempts_total` | counter | `operation` |
-//! | `s3_attempt_duration_seconds` | histogram | `operation` |
-//! | `s3_retries_total` | counter | `operation`, `reason` |
-//! | `s3_throttles_total` | counter | `operation` |
-//! | `s3_sent_bytes_total`, `s3_received_bytes_total` | counter | `operation` |
-//! | `s3_breaker_open` | gauge: 0 closed, 0.5 half-open, 1 open | `host` |
-//! | `s3_credential_refreshes_total` | counter | `outcome` (`ok`, `error`) |
 
 pub(super) use imp::*;
 
@@ -37,6 +25,10 @@ mod imp {
     pub(in super::super) fn attempt_over(operation: &'static str, took: Duration, bytes: u64) {
         histogram!("s3_attempt_duration_seconds", "operation" => operation).record(took);
         counter!("s3_received_bytes_total", "operation" => operation).increment(bytes);
+    }
+
+    pub(in super::super) fn pool_wait(waited: Duration) {
+        histogram!("s3_pool_wait_seconds").record(waited);
     }
 
     pub(in super::super) fn retry(operation: &'static str, reason: &'static str) {
@@ -72,6 +64,7 @@ mod imp {
     pub(in super::super) fn call(_: &'static str, _: Duration, _: Option<ErrorKind>) {}
     pub(in super::super) fn attempt(_: &'static str, _: u64) {}
     pub(in super::super) fn attempt_over(_: &'static str, _: Duration, _: u64) {}
+    pub(in super::super) fn pool_wait(_: Duration) {}
     pub(in super::super) fn retry(_: &'static str, _: &'static str) {}
     pub(in super::super) fn throttled(_: &'static str) {}
     pub(in super::super) fn refresh(_: bool) {}

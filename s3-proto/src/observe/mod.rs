@@ -7,6 +7,21 @@
 //!
 //! Never in there: credentials, signatures, headers, bodies, and what an error message says, since stores put
 //! keys into it. Keys only if [`Config::trace_keys`](crate::Config::trace_keys) says so.
+//!
+//! With the feature `metrics`:
+//!
+//! | Name | Kind | Labels |
+//! |---|---|---|
+//! | `s3_calls_total` | counter | `operation`, `outcome` (`ok`, or the kind of the error) |
+//! | `s3_call_duration_seconds` | histogram | `operation` |
+//! | `s3_attempts_total` | counter | `operation` |
+//! | `s3_attempt_duration_seconds` | histogram | `operation` |
+//! | `s3_retries_total` | counter | `operation`, `reason` |
+//! | `s3_throttles_total` | counter | `operation` |
+//! | `s3_sent_bytes_total`, `s3_received_bytes_total` | counter | `operation` |
+//! | `s3_pool_wait_seconds` | histogram | none; of requests that had to wait for a connection |
+//! | `s3_breaker_open` | gauge: 0 closed, 0.5 half-open, 1 open | `host` |
+//! | `s3_credential_refreshes_total` | counter | `outcome` (`ok`, `error`) |
 
 pub(crate) mod events;
 mod meter;
@@ -23,6 +38,12 @@ use crate::ops::Draft;
 use crate::retry::RetryReason;
 use crate::skew::ClockSkew;
 use crate::{Error, ErrorKind, Instant, Now};
+
+/// A request had to wait this long for a connection that came free, or for nothing: for drivers, which alone know.
+pub fn pool_waited(host: &str, waited: Duration) {
+    meter::pool_wait(waited);
+    tracing::debug!(server.address = host, wait = ?waited, "waited for a connection");
+}
 
 /// Tells about one call.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use s3_proto::{Phase, TransportErrorKind};
+use s3_proto::observe::pool_waited;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::driver::runtime::Clock;
@@ -59,14 +59,18 @@ impl Gate {
         } else {
             (&entry.connections, self.limits.connections)
         };
-        let acquire = semaphore.clone().acquire_owned();
-        let until = patience.map(|patience| self.clock.after(patience));
-        let permit = self.clock.within(until, acquire).await.ok_or_else(|| {
+        let mut permit = semaphore.clone().try_acquire_owned().ok();
+        if permit.is_none() {
+            let began = Instant::now();
+            let until = patience.map(|patience| self.clock.after(patience));
+            let acquired = self.clock.within(until, semaphore.clone().acquire_owned()).await;
+            pool_waited(host, began.elapsed());
+            // It is never closed.
+            permit = acquired.and_then(Result::ok);
+        }
+        let permit = permit.ok_or_else(|| {
             let what = if h2 { "streams" } else { "connections" };
             failure::exhausted(limit, what, host, patience)
-        })?;
-        let permit = permit.map_err(|_| {
-            Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, "the client is shut down")
         })?;
         self.counts.active.fetch_add(1, Ordering::Relaxed);
         Ok(Permit { _slot: permit, host: entry, counts: self.counts.clone(), multiplexed: false })
