@@ -206,6 +206,18 @@ fn a_request_that_fails_as_a_whole_ends_it_and_says_how_far_it_came() {
 }
 
 #[test]
+fn a_batch_that_fails_ends_the_list_too() {
+    for seed in 0..20 {
+        let mut sim = Sim::new(store(95)).seeded(seed).meddling(|request, _, reply| {
+            if request.method() == http::Method::POST {
+                *reply = Reply::error(403, "AccessDenied");
+            }
+        });
+        assert_eq!(sim.run(prefix(options())).error().kind(), ErrorKind::AccessDenied);
+    }
+}
+
+#[test]
 fn a_list_that_fails_ends_it() {
     let mut sim = Sim::new(store(95)).meddling(|request, _, reply| {
         if query(request, "continuation-token").is_some() {

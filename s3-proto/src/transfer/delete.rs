@@ -296,9 +296,14 @@ impl DeleteMany {
     }
 
     /// Gives up: what is under way is left to the service.
-    fn fail(&mut self, error: Error) {
+    fn fail(&mut self, now: Now, error: Error) {
         if self.failure.is_some() || self.over {
             return;
+        }
+        match &mut self.listing {
+            Some(Listing::Objects(pages)) => pages.cancel(now),
+            Some(Listing::Versions(pages)) => pages.cancel(now),
+            None => {}
         }
         let report = std::mem::take(&mut self.report);
         let DeleteReport { deleted, failed, .. } = report;
@@ -343,7 +348,7 @@ impl DeleteMany {
             Step::Done(result) => {
                 self.listing = None;
                 if let Err(error) = result {
-                    self.fail(error);
+                    self.fail(now, error);
                 }
                 Step::Item(())
             }
@@ -387,7 +392,7 @@ impl Machine for DeleteMany {
                             self.window.went_well();
                             self.answered(now, batch, answer.errors);
                         }
-                        Err(error) => self.fail(error),
+                        Err(error) => self.fail(now, error),
                     }
                     continue;
                 }
@@ -397,7 +402,7 @@ impl Machine for DeleteMany {
                 return Step::Item(progress);
             }
             let is_idle = self.fleet.len() == 0 && self.waiting.is_empty() && self.again.is_empty();
-            if is_idle && (self.listing.is_none() || self.failure.is_some()) {
+            if is_idle && self.listing.is_none() {
                 self.over = true;
                 let report = std::mem::take(&mut self.report);
                 return Step::Done(self.failure.take().map_or(Ok(report), Err));
@@ -416,11 +421,6 @@ impl Machine for DeleteMany {
     }
 
     fn cancel(&mut self, now: Now) {
-        match &mut self.listing {
-            Some(Listing::Objects(pages)) => pages.cancel(now),
-            Some(Listing::Versions(pages)) => pages.cancel(now),
-            None => {}
-        }
-        self.fail(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+        self.fail(now, Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
     }
 }

@@ -638,7 +638,10 @@ impl<'a> Sim<'a> {
                 Step::Start(_, task) => panic!("unknown task {task:?}"),
                 Step::Cancel(id) => pending.retain(|(other, _)| *other != id),
                 Step::Item(value) => item(value),
-                Step::Done(result) => return End::Done(result),
+                Step::Done(result) => {
+                    assert!(pending.is_empty(), "it is done while {} tasks are under way", pending.len());
+                    return End::Done(result);
+                }
                 Step::Wait(until) => {
                     if pending.is_empty() {
                         let until = until.expect("waits for nothing, for ever");
