@@ -75,6 +75,8 @@ pub(crate) struct Signal {
 #[derive(Default)]
 struct State {
     events: u64,
+    /// Whether the loop waits for a change: waking nobody is a system call all the same.
+    waiting: bool,
     /// Tasks that were awaited and have come about.
     ready: Vec<TaskId>,
     /// Threads that are at their end.
@@ -273,15 +275,18 @@ impl Signal {
         let mut state = self.lock();
         state.events += 1;
         change(&mut state);
+        let awaited = std::mem::take(&mut state.waiting);
         drop(state);
-        self.changed.notify_all();
+        if awaited {
+            self.changed.notify_all();
+        }
     }
 
     fn wait(&self, seen: u64, until: Option<Instant>) {
         let mut state = self.lock();
-        while state.events == seen
-            && let Some(changed) = wait(&self.changed, state, until)
-        {
+        while state.events == seen {
+            state.waiting = true;
+            let Some(changed) = wait(&self.changed, state, until) else { return };
             state = changed;
         }
     }

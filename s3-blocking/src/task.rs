@@ -86,7 +86,7 @@ impl<M: Machine> Shared<M> {
 
     /// Gives a body to the machine.
     fn collect(&self, id: TaskId, mut download: Download) {
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; download.piece_len(PIECE)];
         loop {
             match download.read(&mut buffer) {
                 Ok(0) => return self.tell(id, Answer::End(None)),
@@ -110,7 +110,7 @@ impl<M: Machine> Shared<M> {
         mut download: Download,
         mut check: Box<BodyCheck>,
     ) {
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; download.piece_len(PIECE)];
         loop {
             let piece = match download.read(&mut buffer) {
                 Ok(0) => return self.tell(id, Answer::End(Some(check))),

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod buffers;
 mod cancel;
 pub mod clock;
 #[cfg(feature = "hyper")]
@@ -25,6 +26,7 @@ mod target;
 pub mod tls;
 
 pub use body::{Meter, PartFile, to_io, unwritten};
+pub use buffers::Buffers;
 pub use cancel::{Cancel, Registration};
 pub use failure::{Failure, Unanswered};
 pub use framing::{Framing, SLICE};

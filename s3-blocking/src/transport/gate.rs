@@ -98,6 +98,8 @@ impl Inner {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut busy = self.inner.lock();
+        // Nobody waits otherwise, and waking nobody is a system call all the same.
+        let was_full = self.inner.is_full(&busy, &self.host);
         if let Some(count) = busy.get_mut(&self.host) {
             *count -= 1;
             if *count == 0 {
@@ -106,6 +108,8 @@ impl Drop for Permit {
         }
         drop(busy);
         self.inner.counts.active.fetch_sub(1, Ordering::Relaxed);
-        self.inner.freed.notify_all();
+        if was_full {
+            self.inner.freed.notify_all();
+        }
     }
 }

@@ -140,6 +140,11 @@ impl Download {
         download
     }
 
+    /// How much is best read at a time: no more than there is, and one byte at least.
+    pub(crate) fn piece_len(&self, most: usize) -> usize {
+        self.left.map_or(most, |left| usize::try_from(left).unwrap_or(most).clamp(1, most))
+    }
+
     /// Reads what comes next; 0 is the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError> {
         if buffer.is_empty() {

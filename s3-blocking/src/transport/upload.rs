@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-use s3_io::Framing;
+use s3_io::{Buffers, Framing};
 use s3_proto::SourceError;
 use s3_proto::sign::BodyEncoder;
 
@@ -30,6 +30,7 @@ struct Encoded {
     framing: Framing,
     /// What ureq has had no room for.
     rest: Bytes,
+    buffers: Buffers,
 }
 
 impl Upload {
@@ -40,7 +41,7 @@ impl Upload {
     pub(crate) fn source(reader: Reader, encoder: BodyEncoder, exchange: Arc<Exchange>) -> Self {
         let framing = Framing::new(encoder);
         let left = framing.encoded_len();
-        let encoded = Encoded { reader, framing, rest: Bytes::new() };
+        let encoded = Encoded { reader, framing, rest: Bytes::new(), buffers: Buffers::default() };
         Self { data: Data::Source(Box::new(encoded)), left, exchange, error: None }
     }
 
@@ -88,12 +89,14 @@ impl Encoded {
 
     /// A slow source is not waited for: what it has is enough.
     fn refill(&mut self) -> Result<(), SourceError> {
-        let mut piece = vec![0; self.framing.piece_len()];
+        let mut piece = self.buffers.take(self.framing.piece_len());
         match self.reader.read(&mut piece) {
             Ok(0) => self.framing.end(),
             Ok(read) => {
                 piece.truncate(read);
-                self.framing.push(piece.into());
+                let piece = piece.freeze();
+                self.buffers.lend(&piece);
+                self.framing.push(piece);
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),

@@ -79,7 +79,8 @@ struct Using {
 
 impl Wire {
     pub(crate) fn new(tcp: TcpStream, counts: &Arc<Counts>) -> Self {
-        let socket = Socket { tcp: Arc::new(tcp), limit: Limit::default(), set: None, wrote: false };
+        let (tcp, limit) = (Arc::new(tcp), Limit::default());
+        let socket = Socket { tcp, limit, read_limit: None, write_limit: None, wrote: false };
         let buffers = LazyBuffers::new(BUFFER, BUFFER);
         Self { socket, tls: None, buffers, using: None, _open: Open::new(counts) }
     }
@@ -271,26 +272,25 @@ struct Limit {
 struct Socket {
     tcp: Arc<TcpStream>,
     limit: Limit,
-    /// The time-out that the system knows.
-    set: Option<Duration>,
+    /// The time-outs that the system knows: each is set by who needs it, so that requests do not change them in turn.
+    read_limit: Option<Duration>,
+    write_limit: Option<Duration>,
     /// Whether any byte of this request went out.
     wrote: bool,
 }
 
 impl Socket {
-    fn limited(&mut self, mut work: impl FnMut(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
+    fn limited(
+        &mut self,
+        mut work: impl FnMut(&mut Self, Option<Duration>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         loop {
             let left = self.limit.until.map(|until| until.saturating_duration_since(Instant::now()));
             let limit = [left, self.limit.each].into_iter().flatten().min();
             if limit == Some(Duration::ZERO) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            if self.set != limit {
-                self.tcp.set_read_timeout(limit)?;
-                self.tcp.set_write_timeout(limit)?;
-                self.set = limit;
-            }
-            match work(&self.tcp) {
+            match work(self, limit) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, error));
@@ -303,13 +303,25 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.limited(|mut tcp| tcp.read(buffer))
+        self.limited(|socket, limit| {
+            if socket.read_limit != limit {
+                socket.tcp.set_read_timeout(limit)?;
+                socket.read_limit = limit;
+            }
+            (&*socket.tcp).read(buffer)
+        })
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.limited(|mut tcp| tcp.write(bytes))?;
+        let written = self.limited(|socket, limit| {
+            if socket.write_limit != limit {
+                socket.tcp.set_write_timeout(limit)?;
+                socket.write_limit = limit;
+            }
+            (&*socket.tcp).write(bytes)
+        })?;
         self.wrote |= written > 0;
         Ok(written)
     }

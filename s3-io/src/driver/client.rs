@@ -85,7 +85,7 @@ impl<R: Runtime> Deref for Client<R> {
 /// Settings that are contradictory or cannot be understood, or no region.
 pub async fn load_config<R: Runtime>(environment: Environment) -> Result<Config, Error> {
     let transport = Transport::<R>::new(R::default(), Options::default())?;
-    Run::new(LoadConfig::new(environment), Arc::new(transport), None).finish().await
+    Run::new(LoadConfig::new(environment), Arc::new(transport), None, None, false).finish().await
 }
 
 /// Settings of connections.

@@ -41,8 +41,8 @@ impl<R: Runtime> Engine<R> {
         &self.transport
     }
 
-    fn start<M: Machine>(&self, machine: M, source: Option<Source>) -> Run<R, M> {
-        Run::new(machine, self.transport.clone(), source).until(self.cancel.as_ref())
+    fn start<M: Machine>(&self, machine: M, source: Option<Source>, deliver: bool) -> Run<R, M> {
+        Run::new(machine, self.transport.clone(), source, self.cancel.as_ref(), deliver)
     }
 }
 
@@ -60,14 +60,14 @@ impl<R: Runtime> Driver for Engine<R> {
     where
         M: Machine + Send + 'static,
     {
-        Box::pin(self.start(machine, source.map(Into::into)).finish())
+        Box::pin(self.start(machine, source.map(Into::into), false).finish())
     }
 
     fn open<M>(&self, machine: M) -> Sent<Streaming<M::Item, R::Body>>
     where
         M: Machine<Output = ()> + Send + 'static,
     {
-        let mut run = Box::new(self.start(machine, None).deliver());
+        let mut run = Box::new(self.start(machine, None, true));
         Box::pin(async move {
             let (mut head, mut body) = (None, None);
             loop {
@@ -80,9 +80,10 @@ impl<R: Runtime> Driver for Engine<R> {
                         return Err(Error::new(ErrorKind::ApiMisuse, message));
                     }
                 }
-                match (head, body) {
-                    (Some(head), Some(body)) => return Ok(Streaming::new(head, Body::new(body, run).into())),
-                    rest => (head, body) = rest,
+                if let Some(body) = body.take_if(|_| head.is_some())
+                    && let Some(head) = head.take()
+                {
+                    return Ok(Streaming::new(head, Body::new(body, run).into()));
                 }
             }
         })
@@ -92,7 +93,7 @@ impl<R: Runtime> Driver for Engine<R> {
     where
         M: Machine<Output = ()> + Send + 'static,
     {
-        let run = self.start(machine, None);
+        let run = self.start(machine, None, false);
         let items = stream::unfold(Some(run), |run| async move {
             let mut run = run?;
             loop {

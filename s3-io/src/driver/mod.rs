@@ -11,6 +11,7 @@ mod run;
 mod runtime;
 mod sink;
 mod source;
+mod tasks;
 pub mod transport;
 mod watch;
 

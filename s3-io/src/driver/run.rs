@@ -2,22 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::future::{AbortHandle, Abortable};
-use futures_util::stream::FuturesUnordered;
 use s3_proto::{
-    Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Instant, Machine, Payload, Phase, Sink,
+    Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Instant, Machine, Now, Payload, Phase, Sink,
     SourceError, SourceId, Step, Task, TaskId,
 };
 
 use super::runtime::{Alarm, Runtime, spawned};
 use super::sink::{self, End, Writer};
 use super::source::{Filler, Reader, Source, file_range};
+use super::tasks::Tasks;
 use super::transport::{Download, Transport};
 use super::watch::Watch;
 use crate::effects::{self, Effect};
@@ -35,8 +32,7 @@ pub(crate) struct Run<R: Runtime, M: Machine> {
     files: Files,
     /// Whether there is a user to hand bodies to; without one they are read and checked here.
     deliver: bool,
-    tasks: FuturesUnordered<Working>,
-    handles: Vec<(TaskId, AbortHandle)>,
+    tasks: Tasks<Outcome>,
     alarm: Alarm,
     delivery: Option<Delivery>,
     /// What made us cancel.
@@ -58,8 +54,6 @@ pub(crate) enum Progress<I, T> {
     Done(Result<T, Error>),
 }
 
-type Working = Pin<Box<dyn Future<Output = Option<(TaskId, Outcome)>> + Send>>;
-
 enum Outcome {
     Head(Box<(http::response::Parts, Download)>),
     Chunk(Bytes, Download),
@@ -74,34 +68,27 @@ enum Outcome {
 }
 
 impl<R: Runtime, M: Machine> Run<R, M> {
-    pub(crate) fn new(machine: M, transport: Arc<Transport<R>>, source: Option<Source>) -> Self {
-        let alarm = transport.clock().alarm();
+    /// `deliver` is whether bodies are for a user; `cancel` cancels the machine when it is used.
+    pub(crate) fn new(
+        machine: M,
+        transport: Arc<Transport<R>>,
+        source: Option<Source>,
+        cancel: Option<&Cancel>,
+        deliver: bool,
+    ) -> Self {
         Self {
             machine,
-            transport,
-            watch: None,
+            watch: cancel.map(Watch::new),
             source,
             filler: None,
             files: Files::default(),
-            deliver: false,
-            tasks: FuturesUnordered::new(),
-            handles: Vec::new(),
-            alarm,
+            deliver,
+            tasks: Tasks::new(),
+            alarm: transport.clock().alarm(),
+            transport,
             delivery: None,
             failed: None,
         }
-    }
-
-    /// Hands bodies to the user.
-    pub(crate) fn deliver(mut self) -> Self {
-        self.deliver = true;
-        self
-    }
-
-    /// Cancels the machine when the handle is used.
-    pub(crate) fn until(mut self, cancel: Option<&Cancel>) -> Self {
-        self.watch = cancel.map(Watch::new);
-        self
     }
 
     /// Goes on to the end; items are dropped.
@@ -115,23 +102,29 @@ impl<R: Runtime, M: Machine> Run<R, M> {
 
     /// Goes on to the next thing that concerns the user.
     pub(crate) async fn next(&mut self) -> Progress<M::Item, M::Output> {
+        // Good until something was waited for.
+        let mut now = self.transport.clock().both();
         loop {
             if self.watch.take_if(|watch| watch.is_cancelled()).is_some() {
-                self.machine.cancel(self.transport.clock().both());
+                self.machine.cancel(now);
             }
             if let Some(delivery) = self.delivery.take() {
                 return Progress::Body(delivery);
             }
-            match self.machine.poll(self.transport.clock().both()) {
+            match self.machine.poll(now) {
                 Step::Start(id, task) => self.start(id, task),
                 Step::Cancel(id) => self.abort(id),
                 Step::Item(item) => return Progress::Item(item),
                 Step::Done(result) => return Progress::Done(self.failed.take().map_or(result, Err)),
-                Step::Wait(until) => match self.wait(until).await {
-                    Ok(Some((id, outcome))) => self.outcome(id, outcome),
-                    Ok(None) => {}
-                    Err(error) => return Progress::Done(Err(error)),
-                },
+                Step::Wait(until) => {
+                    let waited = self.wait(until).await;
+                    now = self.transport.clock().both();
+                    match waited {
+                        Ok(Some((id, outcome))) => self.outcome(now, id, outcome),
+                        Ok(None) => {}
+                        Err(error) => return Progress::Done(Err(error)),
+                    }
+                }
             }
         }
     }
@@ -152,24 +145,19 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             let message = "the machine waits, but nothing is under way";
             return Err(Error::new(ErrorKind::ApiMisuse, message));
         }
-        let finished = std::future::poll_fn(|cx| {
+        std::future::poll_fn(|cx| {
             if self.poll_cancelled(cx) {
-                return Poll::Ready(None);
+                return Poll::Ready(Ok(None));
             }
-            // `None` is an empty set, and within it a task that was cancelled.
-            if let Poll::Ready(Some(finished)) = self.tasks.poll_next_unpin(cx) {
-                return Poll::Ready(finished);
+            if let Poll::Ready(finished) = self.tasks.poll_next(cx) {
+                return Poll::Ready(Ok(finished));
             }
             match until {
-                Some(until) => self.alarm.poll(cx, until).map(|()| None),
+                Some(until) => self.alarm.poll(cx, until).map(|()| Ok(None)),
                 None => Poll::Pending,
             }
         })
-        .await;
-        if let Some((id, _)) = &finished {
-            self.handles.retain(|(other, _)| other != id);
-        }
-        Ok(finished)
+        .await
     }
 
     fn start(&mut self, id: TaskId, task: Task) {
@@ -177,7 +165,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             Task::Http(task) => {
                 let transport = self.transport.clone();
                 let reader = self.reader(&task);
-                self.work(id, async move {
+                self.tasks.push(id, async move {
                     let sent = match reader {
                         Ok(reader) => transport.send(*task, reader).await,
                         Err(error) => Err(Unanswered::Source(error.into())),
@@ -190,7 +178,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             }
             Task::Fill { len } => {
                 let filler = self.filler();
-                self.work(id, async move {
+                self.tasks.push(id, async move {
                     match filler {
                         Ok(mut filler) => Outcome::Filled(filler.fill(len).await, Some(filler)),
                         Err(error) => Outcome::Filled(Err(error.into()), None),
@@ -203,7 +191,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                     // Nobody waits any more if this fails.
                     let _ = sender.send(());
                 });
-                self.work(id, async move {
+                self.tasks.push(id, async move {
                     // A call-back that is dropped also means that there is nothing to wait for.
                     let _ = receiver.await;
                     Outcome::Ready
@@ -211,7 +199,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             }
             Task::Resolve(host) => {
                 let lookup = self.transport.resolve(&host, 0);
-                self.work(id, async move {
+                self.tasks.push(id, async move {
                     let addresses = match lookup.await {
                         Ok(addresses) => Ok(addresses.iter().map(SocketAddr::ip).collect()),
                         Err(error) => Err(error.to_string()),
@@ -221,12 +209,12 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             }
             // It may belong to the runtime, and is dropped with the task.
             Task::Provide(provide) => {
-                self.work(id, async move { Outcome::Effect(Effect::Provided(provide.await)) });
+                self.tasks.push(id, async move { Outcome::Effect(Effect::Provided(provide.await)) });
             }
             other => {
                 let files = self.files.clone();
                 let effect = R::blocking(move || effects::perform(&files, other));
-                self.work(id, async move {
+                self.tasks.push(id, async move {
                     let message = match effect.await {
                         Ok(Ok(effect)) => return Outcome::Effect(effect),
                         // A newer core has learned something that this driver has not.
@@ -258,22 +246,12 @@ impl<R: Runtime, M: Machine> Run<R, M> {
         }
     }
 
-    fn work(&mut self, id: TaskId, task: impl Future<Output = Outcome> + Send + 'static) {
-        let (handle, registration) = AbortHandle::new_pair();
-        let task = Abortable::new(task, registration);
-        self.handles.push((id, handle));
-        self.tasks.push(Box::pin(async move { task.await.ok().map(|outcome| (id, outcome)) }));
-    }
-
     fn abort(&mut self, id: TaskId) {
         self.delivery.take_if(|delivery| delivery.id == id);
-        for (_, handle) in self.handles.extract_if(.., |(other, _)| *other == id) {
-            handle.abort();
-        }
+        self.tasks.abort(id);
     }
 
-    fn outcome(&mut self, id: TaskId, outcome: Outcome) {
-        let now = self.transport.clock().both();
+    fn outcome(&mut self, now: Now, id: TaskId, outcome: Outcome) {
         let answer = match outcome {
             Outcome::Head(answer) => {
                 let (head, download) = *answer;
@@ -283,7 +261,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             Outcome::Chunk(bytes, download) => {
                 return match self.machine.answer(now, id, Answer::Chunk(&bytes)) {
                     BodyPlan::Discard => self.body(id, BodyPlan::Discard, download),
-                    _ => self.work(id, collect(download)),
+                    _ => self.tasks.push(id, collect(download)),
                 };
             }
             Outcome::Wrong(error) => {
@@ -307,25 +285,25 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             Outcome::Effect(effect) => effect.into_answer(),
             Outcome::Ready => Answer::Ready,
         };
-        self.answer(id, answer);
+        let _ = self.machine.answer(now, id, answer);
     }
 
     fn body(&mut self, id: TaskId, plan: BodyPlan, download: Download) {
         match plan {
-            BodyPlan::Collect => self.work(id, collect(download)),
+            BodyPlan::Collect => self.tasks.push(id, collect(download)),
             BodyPlan::Deliver { to: Sink::User, check, .. } if self.deliver => {
                 self.delivery = Some(Delivery { id, download, check });
             }
             BodyPlan::Deliver { to: Sink::User, check, .. } => {
                 let read = sink::read::<R>(download, check, None);
-                self.work(id, async move { Outcome::Delivered(read.await) });
+                self.tasks.push(id, async move { Outcome::Delivered(read.await) });
             }
             BodyPlan::Deliver { to: Sink::File(file), offset, check } => match self.files.get(file) {
                 // On a task of its own: several bodies are hashed at once.
                 Ok(file) => {
                     let read = sink::read(download, check, Some(Writer::<R>::new(file, offset)));
                     let read = spawned::<R, _>(read);
-                    self.work(id, async move {
+                    self.tasks.push(id, async move {
                         match read.await {
                             Some(end) => Outcome::Delivered(end),
                             None => {

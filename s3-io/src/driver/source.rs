@@ -15,7 +15,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use s3_proto::SourceError;
 
 use super::runtime::Runtime;
-use crate::{Once, files, read_already};
+use crate::{Buffers, Once, files, read_already};
 
 /// The pieces that a source gives.
 pub type Reader = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -106,7 +106,14 @@ impl fmt::Debug for Source {
 /// Reads `len` bytes of a file from `offset` on.
 pub(crate) fn file_range<R: Runtime>(file: Arc<File>, offset: u64, len: u64) -> Reader {
     let end = offset.saturating_add(len);
-    Box::pin(FilePieces::<R> { file, at: offset, end, pending: None, runtime: PhantomData })
+    Box::pin(FilePieces::<R> {
+        file,
+        at: offset,
+        end,
+        pending: None,
+        buffers: Buffers::default(),
+        runtime: PhantomData,
+    })
 }
 
 fn borrow(once: &Once<Reader>) -> io::Result<Reader> {
@@ -123,6 +130,7 @@ struct FilePieces<R> {
     at: u64,
     end: u64,
     pending: Option<Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>>,
+    buffers: Buffers,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -130,11 +138,11 @@ impl<R: Runtime> FilePieces<R> {
     fn read(&mut self) {
         let (file, at) = (self.file.clone(), self.at);
         let len = usize::try_from(self.end - self.at).unwrap_or(PIECE).min(PIECE);
+        let mut buffer = self.buffers.take(len);
         let read = R::blocking(move || {
-            let mut buffer = vec![0; len];
             let filled = files::read_full_at(&file, &mut buffer, at)?;
             buffer.truncate(filled);
-            Ok(Bytes::from(buffer))
+            Ok(buffer.freeze())
         });
         self.pending = (len > 0).then(|| Box::pin(async move { read.await? }) as _);
     }
@@ -160,6 +168,7 @@ impl<R: Runtime> Stream for FilePieces<R> {
         if this.at < this.end {
             // The next piece is read while this one is sent.
             this.read();
+            this.buffers.lend(&bytes);
         }
         Poll::Ready(Some(Ok(bytes)))
     }
