@@ -32,7 +32,7 @@ use crate::retry::{RetryHint, RetryReason, RetryStrategy, RetryVerdict, Rng};
 use crate::script::Script;
 use crate::session::Session;
 use crate::sign::{PostPolicy, Presigned, PresignedPost, Receipt, Signature};
-use crate::skew::ClockSkew;
+use crate::skew::{ClockSkew, service_date};
 use crate::turn::Turn;
 use crate::{Credentials, Error, ErrorKind, Phase, Timestamp, TransportErrorKind};
 use crate::{error_answer, xml};
@@ -121,6 +121,8 @@ pub(crate) struct Exchange {
     throttled: bool,
     region: Region,
     redirects: Redirects,
+    /// The call, while its bucket is being asked where it is.
+    parked: Option<Box<Parked>>,
     /// The credentials that the service refused as expired; set once.
     rejected: Option<(Scope, Generation)>,
     /// This call has fetched others in their place: it does so once.
@@ -250,6 +252,14 @@ struct Attempt {
     watch: AttemptWatch,
 }
 
+/// A HEAD that was refused without a reason.
+struct Parked {
+    draft: Draft,
+    attempt: Attempt,
+    head: response::Parts,
+    error: Error,
+}
+
 /// Whose credentials sign.
 #[derive(Clone, Debug)]
 struct Signer {
@@ -321,6 +331,7 @@ impl Exchange {
             received: None,
             throttled: false,
             redirects: Redirects::default(),
+            parked: None,
             rejected: None,
             replaced: false,
             skew: None,
@@ -443,19 +454,15 @@ impl Exchange {
                     self.deadline = None;
                     return Event::Head(head);
                 }
-                State::Failed(error) => {
-                    // A question that failed leaves the call with its own error.
-                    let own = self.redirects.settle(&self.region, &mut self.draft, None);
-                    let own = own.and_then(Result::err).filter(|_| error.kind() != ErrorKind::Cancelled);
-                    let error = own.unwrap_or(error);
-                    match self.look.take() {
-                        Some(look) if error.kind() != ErrorKind::Cancelled => {
-                            self.draft = look.write.clone();
-                            self.state = self.after_look(look.not_found(&error));
-                        }
-                        _ => return Event::Done(Err(self.describe(error))),
+                // The question came to nothing.
+                State::Failed(_) if self.parked.is_some() => self.unpark(now, None),
+                State::Failed(error) => match self.look.take() {
+                    Some(look) if error.kind() != ErrorKind::Cancelled => {
+                        self.draft = look.write.clone();
+                        self.state = self.after_look(look.not_found(&error));
                     }
-                }
+                    _ => return Event::Done(Err(self.describe(error))),
+                },
                 State::Finished(outcome) => match (self.look.take(), outcome) {
                     (Some(look), Outcome::Reply(head, _)) => {
                         let skew = ClockSkew::from_answer(self.sent_at, now.wall, &head.headers);
@@ -480,7 +487,6 @@ impl Exchange {
         {
             return;
         }
-        self.deadline = None;
         let limit = self.session.config().operation_timeout.unwrap_or_default();
         let message = format!("the call took longer than {limit:?} with all its attempts");
         let error = Error::new(ErrorKind::Timeout, message);
@@ -489,8 +495,8 @@ impl Exchange {
             State::Collecting(..) => Phase::Body,
             _ => Phase::Wait,
         };
-        self.dropped = self.running();
-        self.state = State::Failed(error.with_phase(phase));
+        self.deadline = None;
+        self.fail(error.with_phase(phase));
     }
 
     pub(crate) fn cancel(&mut self) {
@@ -501,6 +507,9 @@ impl Exchange {
     pub(crate) fn fail(&mut self, error: Error) {
         if !matches!(self.state, State::Over) {
             self.dropped = self.running();
+            if let Some(parked) = self.parked.take() {
+                self.draft = parked.draft;
+            }
             self.state = State::Failed(error);
         }
     }
@@ -644,7 +653,7 @@ impl Exchange {
 
     /// What is sent now: the operation, the question to its bucket, or the look at what a lost attempt has done.
     fn operation_now(&self) -> &'static str {
-        match (self.redirects.is_asking(), &self.look) {
+        match (self.parked.is_some(), &self.look) {
             (true, _) => "HeadBucket",
             (false, Some(_)) => "HeadObject",
             (false, None) => self.operation,
@@ -853,28 +862,18 @@ impl Exchange {
     }
 
     fn head(&mut self, now: Now, attempt: Attempt, head: &response::Parts) -> BodyPlan {
-        if self.redirects.is_asking() {
+        if self.parked.is_some() {
             self.watch.head(&attempt.watch, head);
             self.watch.attempt_over(now, &attempt.watch, None, 0);
             self.judge(now, &attempt, None);
-            if !head.status.is_success() && bucket_region(&head.headers).is_none() {
+            if head.status.is_success() || bucket_region(&head.headers).is_some() {
+                self.unpark(now, Some((&attempt, head)));
+            } else {
                 // The question was refused for a reason of its own, and may go better.
                 let error = attempt.error(head, &[]);
                 self.refused(now, &attempt, head, error);
-                return BodyPlan::Discard;
             }
-        }
-        match self.redirects.settle(&attempt.region, &mut self.draft, Some(head)) {
-            None => {}
-            Some(Ok(region)) => {
-                let error = Error::new(ErrorKind::WrongRegion, "the bucket is in another region");
-                self.move_to(&attempt, region, &error);
-                return BodyPlan::Discard;
-            }
-            Some(Err(error)) => {
-                self.state = self.repeat_or_fail(now, error, false, None);
-                return BodyPlan::Discard;
-            }
+            return BodyPlan::Discard;
         }
         let len = content_length(&head.headers);
         self.watch.head(&attempt.watch, head);
@@ -1039,18 +1038,19 @@ impl Exchange {
         if let Some(region) = self.redirects.follow(&attempt.region, &self.draft, &error) {
             return self.move_to(attempt, region, &error);
         }
-        // Others may have fetched the same once more in between, while they were still good.
-        let is_newer = |generation| self.rejected.is_none_or(|(_, rejected)| rejected < generation);
-        if let Some(generation) = attempt.signer.generation.filter(|g| !self.replaced && is_newer(*g))
-            && (error.kind() == ErrorKind::ExpiredToken || self.expired_silently(now, attempt, head, &error))
-        {
-            self.watch.credentials_refused();
-            self.rejected = Some((attempt.signer.scope, generation));
+        if error.kind() == ErrorKind::ExpiredToken && self.rejects(attempt) {
             return self.again_or_fail(&error);
         }
-        if self.redirects.ask(&mut self.draft, &error) {
+        // A HEAD may be silent about either: the region can be asked for, and credentials are replaced but once.
+        if let Some(question) = self.redirects.question(&self.draft, &error) {
+            let draft = std::mem::replace(&mut self.draft, question);
+            self.parked =
+                Some(Box::new(Parked { draft, attempt: attempt.clone(), head: head.clone(), error }));
             self.state = State::Ready;
             return;
+        }
+        if self.expired_silently(now, attempt, head, &error) && self.rejects(attempt) {
+            return self.again_or_fail(&error);
         }
         if let Some(skew) = self.clock_skew(now, attempt, head, &error) {
             self.watch.clock_corrected(skew);
@@ -1072,6 +1072,39 @@ impl Exchange {
             return;
         }
         self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
+    }
+
+    /// Takes up the call again that its bucket was asked about: where the bucket is by this answer, or else with
+    /// what remains to be put right.
+    fn unpark(&mut self, now: Now, answer: Option<(&Attempt, &response::Parts)>) {
+        let Some(parked) = self.parked.take() else { return };
+        let Parked { draft, attempt, head, error } = *parked;
+        self.draft = draft;
+        let named = answer.and_then(|(asked, head)| Some((asked, bucket_region(&head.headers)?)));
+        let found = named.and_then(|(asked, name)| Some((asked, self.redirects.go(&asked.region, name)?)));
+        match found {
+            Some((asked, region)) => {
+                let error = Error::new(ErrorKind::WrongRegion, "the bucket is in another region");
+                self.move_to(asked, region, &error);
+            }
+            None => self.refused(now, &attempt, &head, error),
+        }
+    }
+
+    /// Gives up the credentials of this attempt, which have expired, for others: a call does so once.
+    fn rejects(&mut self, attempt: &Attempt) -> bool {
+        let Some(generation) = attempt.signer.generation else { return false };
+        match self.rejected {
+            // The question to the bucket was signed with the same or with later ones, and has met the same.
+            Some((scope, rejected)) if scope == attempt.signer.scope && rejected >= generation => true,
+            _ if self.replaced => false,
+            // Others may have fetched the same once more in between, while they were still good.
+            _ => {
+                self.watch.credentials_refused();
+                self.rejected = Some((attempt.signer.scope, generation));
+                true
+            }
+        }
     }
 
     /// What a look leads to.
@@ -1107,9 +1140,9 @@ impl Exchange {
         if !is_silent || credentials.session_token().is_none() {
             return false;
         }
-        let skew = ClockSkew::from_answer(attempt.sent, now.wall, &head.headers);
-        let date = skew.map_or_else(|| self.session.service_time(now), |skew| skew.correct(now.wall));
-        // Dates of HTTP are whole seconds, and when the service read its clock is an estimate.
+        // Not our own clock, which may have jumped since.
+        let date = service_date(&head.headers).unwrap_or_else(|| self.session.service_time(now));
+        // Dates of HTTP are whole seconds, and the servers of a service have a clock each.
         let date = date.saturating_add(Duration::from_secs(2));
         credentials.expires_at().is_some_and(|at| at <= date)
             || self.cache(*scope).has_newer_than(*generation)

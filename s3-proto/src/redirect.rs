@@ -4,7 +4,7 @@
 //! that is taken from it: the host follows from the region by our own rules, so no answer can send a signed
 //! request to a host of its choice.
 
-use http::{HeaderMap, Method, StatusCode, response};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::endpoint::Region;
 use crate::ops::Draft;
@@ -20,14 +20,6 @@ pub(crate) struct Redirects {
     left: Vec<Region>,
     /// A bucket is asked once for its region.
     asked: bool,
-    /// The call, while its bucket is being asked.
-    parked: Option<Box<Parked>>,
-}
-
-#[derive(Debug)]
-struct Parked {
-    draft: Draft,
-    error: Error,
 }
 
 impl Redirects {
@@ -40,7 +32,8 @@ impl Redirects {
         self.go(signed_for, named)
     }
 
-    fn go(&mut self, signed_for: &Region, named: &str) -> Option<Region> {
+    /// The region of this name, if the call may go on there.
+    pub(crate) fn go(&mut self, signed_for: &Region, named: &str) -> Option<Region> {
         // A name with dots is no region of S3, but would be part of a host name.
         let region = Region::new(named).ok().filter(|region| !region.as_str().contains('.'))?;
         if self.left.len() >= MAX_HOPS || region == *signed_for || self.left.contains(&region) {
@@ -50,40 +43,19 @@ impl Redirects {
         Some(region)
     }
 
-    /// Whether the bucket is to be asked for its region, since this answer to a HEAD has no body that could say
-    /// it. `draft` is exchanged for the question, a HeadBucket, and comes back with [`settle`](Self::settle).
-    pub(crate) fn ask(&mut self, draft: &mut Draft, error: &Error) -> bool {
+    /// The question to the bucket where it is, a HeadBucket, if this answer to a HEAD may be about that and has
+    /// no body that could say it. It is asked once.
+    pub(crate) fn question(&mut self, draft: &Draft, error: &Error) -> Option<Draft> {
         let is_head_bucket = draft.key.is_none() && draft.query.is_empty();
         let silent = draft.method == Method::HEAD && may_be_about_regions(error.status());
-        let Some(bucket) = draft.bucket.clone() else { return false };
+        let bucket = draft.bucket.clone()?;
         if self.asked || !silent || is_head_bucket || error.region().is_some() || !can_move(draft) {
-            return false;
+            return None;
         }
         self.asked = true;
         let mut question = Draft::new(Method::HEAD).bucket(bucket);
         question.bucket_rule = draft.bucket_rule;
-        let draft = std::mem::replace(draft, question);
-        self.parked = Some(Box::new(Parked { draft, error: error.clone() }));
-        true
-    }
-
-    /// Whether the request under way is the question to the bucket.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.parked.is_some()
-    }
-
-    /// Takes up the call again: in the region that the bucket named, or with the error that it had.
-    pub(crate) fn settle(
-        &mut self,
-        signed_for: &Region,
-        draft: &mut Draft,
-        head: Option<&response::Parts>,
-    ) -> Option<Result<Region, Error>> {
-        let Parked { draft: parked, error } = *self.parked.take()?;
-        *draft = parked;
-        let named = head.and_then(|head| bucket_region(&head.headers));
-        let region = named.and_then(|named| self.go(signed_for, named));
-        Some(region.ok_or(error))
+        Some(question)
     }
 }
 

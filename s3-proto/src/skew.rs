@@ -36,11 +36,7 @@ impl ClockSkew {
     /// clock: the service wrote it about half-way between. `None` without a `Date`, or if a cache may have
     /// kept the answer (`Age`).
     pub fn from_answer(sent: Timestamp, received: Timestamp, headers: &HeaderMap) -> Option<Self> {
-        if headers.contains_key(AGE) {
-            return None;
-        }
-        let service = Timestamp::parse_http_date(headers.get(DATE)?.to_str().ok()?)?;
-        Some(Self::between(sent.saturating_add(received.since(sent) / 2), service))
+        Some(Self::between(sent.saturating_add(received.since(sent) / 2), service_date(headers)?))
     }
 
     /// Whether this explains the error, so that a request with a corrected time is worth sending. An error
@@ -65,6 +61,13 @@ impl ClockSkew {
         let seconds = |d: Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
         seconds(self.ahead).saturating_sub(seconds(self.behind))
     }
+}
+
+/// The service's time when it answered, to the second. `None` without a `Date`, or if a cache may have kept the
+/// answer (`Age`).
+pub(crate) fn service_date(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(DATE).filter(|_| !headers.contains_key(AGE))?;
+    Timestamp::parse_http_date(date.to_str().ok()?)
 }
 
 #[cfg(test)]

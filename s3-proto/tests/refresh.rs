@@ -127,6 +127,10 @@ fn expired_keys_are_fetched_anew_once_and_the_same_request_is_sent_again() {
     assert_eq!((run.result.is_ok(), refused.get(), signer(&run)), (true, 1, "NEW"));
 }
 
+fn silent() -> Reply {
+    Reply::Answer(400, Vec::new(), Vec::new())
+}
+
 /// A HEAD with keys that last an hour, answered by a bare 400 with this date until there are other keys.
 fn bare_400(date: i64, after: Duration, keys: &Reply) -> (Run<(), HeadObjectOutput>, usize) {
     let (mut world, session) = begun();
@@ -138,7 +142,7 @@ fn bare_400(date: i64, after: Duration, keys: &Reply) -> (Run<(), HeadObjectOutp
             return imds(request, keys);
         }
         let is_old = request.headers()["authorization"].to_str().unwrap().contains("OLD/");
-        if is_old { Reply::Answer(400, Vec::new(), Vec::new()).with("date", date.clone()) } else { ok() }
+        if is_old { silent().with("date", date.clone()) } else { ok() }
     });
     let asked = asked(&run);
     (run, asked)
@@ -176,6 +180,73 @@ fn a_head_that_is_refused_without_a_reason_takes_keys_that_a_sibling_has_got_sin
     let _ = head.answer(world.now, id, Answer::End(None));
     let run = world.drive_ref(&mut head, outage());
     assert_eq!((run.result.is_ok(), signer(&run), asked(&run)), (true, "NEW", 0));
+}
+
+/// A HEAD for a bucket in Ireland, sent in Virginia a second before its keys end by the service's clock. The object
+/// is not answered with a reason, and its bucket with `told`, while the keys are the old ones or the region is wrong.
+fn bare_400_at_the_end(session: Session, mut world: World, told: &Reply) -> (Vec<String>, usize) {
+    world.pass(Duration::from_secs(60));
+    let date = Timestamp::from_unix(START + HOUR - 1, 0).unwrap().http_date();
+    let keys = json_keys("NEW", 2 * HOUR);
+    let run = world.drive(Call::new(session, HeadObject::new("bkt", "k")), |request| {
+        let authorization = request.headers().get("authorization").map(|v| v.to_str().unwrap());
+        match authorization {
+            _ if host(request) == IMDS => imds(request, &keys),
+            Some(signed) if signed.contains("NEW/") && signed.contains("/eu-west-1/") => ok(),
+            _ if request.uri().path() == "/" => told.clone().with("date", date.clone()),
+            _ => silent().with("date", date.clone()),
+        }
+    });
+    assert!(run.result.is_ok(), "{:?}", run.result);
+    let to_s3 = run.sent.iter().filter(|sent| sent.host() != IMDS);
+    let to_s3 = to_s3.map(|sent| {
+        let signed = sent.header("authorization").unwrap();
+        let keys = if signed.contains("OLD/") { "old" } else { "new" };
+        let region = if signed.contains("/eu-west-1/") { "eu" } else { "us" };
+        format!("{} {keys} {region}", sent.target())
+    });
+    (to_s3.collect(), asked(&run))
+}
+
+#[test]
+fn a_head_in_the_wrong_region_at_the_end_of_its_keys_has_a_refresh_left_after_it_has_moved() {
+    let (world, session) = begun();
+    let told = silent().with("x-amz-bucket-region", "eu-west-1");
+    let (sent, asked) = bare_400_at_the_end(session, world, &told);
+    assert_eq!(
+        (sent, asked),
+        (["/k old us", "/ old us", "/k old eu", "/k new eu"].map(String::from).into(), 2)
+    );
+}
+
+#[test]
+fn a_head_whose_bucket_is_where_it_was_asked_for_is_sent_again_with_other_keys() {
+    let here = silent().with("x-amz-bucket-region", "eu-west-1");
+    // A bucket that does not tell either is asked with other keys as well.
+    for (told, asks) in [(here, &["/ old eu"][..]), (silent(), &["/ old eu", "/ new eu"])] {
+        let mut config = Config::new("eu-west-1").unwrap();
+        config.credentials = CredentialsSource::Default(chain(&[]));
+        let (mut world, session) = (World::default(), Session::new(config));
+        world.drive(call(&session), instance(json_keys("OLD", HOUR)));
+        let (sent, asked) = bare_400_at_the_end(session, world, &told);
+        let expected = [&["/k old eu"], asks, &["/k new eu"]].concat();
+        assert_eq!((sent, asked), (expected.into_iter().map(String::from).collect(), 2));
+    }
+}
+
+#[test]
+fn a_call_that_ends_while_its_bucket_is_asked_says_why_and_what_it_was() {
+    let mut config = Config::new("us-east-1").unwrap();
+    config.credentials = CredentialsSource::Default(chain(&[]));
+    config.operation_timeout = Some(Duration::from_secs(2));
+    let (mut world, session) = (World::default(), Session::new(config));
+    let run = world.drive(Call::new(session, HeadObject::new("bkt", "k")), |request| match host(request) {
+        IMDS => imds(request, &json_keys("A", HOUR)),
+        _ if request.uri().path() == "/" => Reply::Silence,
+        _ => silent(),
+    });
+    let error = run.error();
+    assert_eq!((error.kind(), error.key()), (ErrorKind::Timeout, Some("k")));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -13,7 +14,7 @@ use s3_proto::endpoint::ChecksumMode;
 use s3_proto::ops::{PutObject, RequestPayer, ServerSideEncryption, SseCustomerKey, StorageClass};
 use s3_proto::transfer::{Checkpoint, Cleanup, Progress, Upload, UploadOptions, UploadReport};
 use s3_proto::{Config, ETag, ErrorKind, Machine, Payload, Session, Timestamp};
-use support::store::{Seen, digest};
+use support::store::{Open, Part, Seen, digest};
 use support::yard::{Disk, Fate, Outcome, PATTERN, Yard, source};
 use support::*;
 
@@ -286,19 +287,18 @@ fn a_crash_at_any_step_costs_only_what_was_not_there() {
         for at in 0..steps {
             let mut yard = fresh();
             assert!(yard.crash(machine(), at).result.is_none());
-            let known = yard.disk.len() == 2;
-            let saved = yard.saves.last().map_or(0, |save| Checkpoint::parse(save).unwrap().parts.len());
+            let last = yard.saves.last().map(|save| Checkpoint::parse(save).unwrap());
+            let known = yard.disk.len() == 2 && last.as_ref().is_some_and(|last| !last.upload_id.is_empty());
+            let saved = last.map_or(0, |last| last.parts.len());
             let there: usize = yard.store.uploads.values().map(|open| open.parts.len()).sum();
             let over = yard.store.objects.contains_key("film");
             assert!(known || there == 0, "{store}, step {at}: parts were sent that nobody knows of");
-            // A crash before the first checkpoint leaves an upload that nobody knows of.
-            let orphans = if known { 0 } else { yard.store.uploads.len() };
             yard.seen.clear();
 
             let report = yard.run(machine()).ok();
 
             assert!(yard.store.objects["film"].is(&content()), "{store}, step {at}");
-            assert_eq!(yard.store.uploads.len(), orphans, "{store}, step {at}");
+            assert!(yard.store.uploads.is_empty(), "{store}, step {at}: an upload was left");
             assert_eq!(yard.disk.len(), 1, "{store}, step {at}: the checkpoint was left");
             if known {
                 let found = match (over, md5) {
@@ -312,6 +312,102 @@ fn a_crash_at_any_step_costs_only_what_was_not_there() {
             }
         }
     }
+}
+
+/// After a crash between the creation of an upload and the news of it.
+fn broken_off() -> Yard {
+    let mut yard = yard();
+    let steps = (0..).find(|at| {
+        let mut yard = self::yard();
+        yard.crash(of_file(with_checkpoint()), *at);
+        !yard.store.uploads.is_empty()
+    });
+    yard.crash(of_file(with_checkpoint()), steps.unwrap());
+    assert_eq!((yard.store.uploads.len(), yard.disk.len()), (1, 2));
+    yard.pass(Duration::from_secs(5));
+    yard
+}
+
+#[test]
+fn crash_after_crash_leaves_no_upload() {
+    let mut yard = broken_off();
+    for steps in 0..24 {
+        yard.crash(of_file(with_checkpoint()), steps);
+        yard.pass(Duration::from_mins(7));
+    }
+    yard.run(of_file(with_checkpoint())).ok();
+    assert_holds(&yard, &content());
+    assert_eq!(yard.disk.len(), 1);
+}
+
+#[test]
+fn an_upload_that_may_be_somebody_elses_is_not_aborted() {
+    type Change = fn(&mut Open);
+    let others: [(&str, Change); 6] = [
+        ("by another user", |open| open.initiator = "somebody"),
+        ("of another key", |open| open.key.push('s')),
+        ("with other checksums", |open| drop(open.headers.remove("x-amz-checksum-algorithm"))),
+        ("from before", |open| open.initiated = open.initiated.saturating_sub(Duration::from_secs(61))),
+        ("from later", |open| open.initiated = open.initiated.saturating_add(Duration::from_secs(61))),
+        ("with a part", |open| {
+            let part = Part { content: source(9), etag: "part".into(), checksum: None };
+            open.parts.insert(1, part);
+        }),
+    ];
+    for (what, change) in others {
+        let mut yard = broken_off();
+        let mut other = yard.store.uploads.values().next().unwrap().clone();
+        change(&mut other);
+        let other = yard.store.begin(other);
+
+        yard.run(of_file(with_checkpoint())).ok();
+
+        let left: Vec<_> = yard.store.uploads.keys().cloned().collect();
+        assert_eq!(left, [other], "{what}");
+    }
+}
+
+#[test]
+fn of_more_uploads_than_runs_that_broke_off_none_is_aborted() {
+    let mut yard = broken_off();
+    let other = yard.store.uploads.values().next().unwrap().clone();
+    yard.store.begin(other);
+    yard.run(of_file(with_checkpoint())).ok();
+    assert_eq!(yard.store.uploads.len(), 2);
+    assert!(yard.store.objects["film"].is(&content()));
+}
+
+#[test]
+fn an_upload_succeeds_though_what_was_left_cannot_be_found_or_aborted() {
+    for refused in ["ListMultipartUploads", "ListParts", "AbortMultipartUpload"] {
+        let mut yard = broken_off().with_fates(always(refused, Fate::Refused(403, "AccessDenied")));
+        yard.run(of_file(with_checkpoint())).ok();
+        assert_eq!((yard.store.uploads.len(), yard.disk.len()), (1, 1), "{refused}");
+    }
+}
+
+#[test]
+fn clocks_that_differ_do_not_hide_what_was_left() {
+    let mut yard = broken_off();
+    // The service has been an hour ahead all along.
+    for open in yard.store.uploads.values_mut() {
+        open.initiated = open.initiated.saturating_add(Duration::from_hours(1));
+    }
+    yard.store.ahead = Duration::from_hours(1);
+    yard.run(of_file(with_checkpoint())).ok();
+    assert_holds(&yard, &content());
+}
+
+#[test]
+fn an_upload_that_is_refused_leaves_no_checkpoint_and_one_that_may_have_begun_does() {
+    let create = |fate| yard().with_fates(always("CreateMultipartUpload", fate));
+    let mut refused = create(Fate::Refused(403, "AccessDenied"));
+    refused.run(of_file(with_checkpoint())).error();
+    assert_eq!(refused.disk.len(), 1);
+
+    let mut lost = create(Fate::Lost);
+    lost.run(of_file(with_checkpoint())).error();
+    assert_eq!((lost.store.uploads.len(), lost.disk.len()), (3, 2));
 }
 
 #[test]
@@ -345,11 +441,11 @@ fn a_source_that_has_changed_is_refused_and_nothing_is_touched() {
 fn a_checkpoint_of_something_else_is_refused() {
     let mut broken = yard();
     broken.run(of_file(with_checkpoint())).ok();
-    let saved = String::from_utf8(broken.saves[1].to_vec()).unwrap();
+    let saved = String::from_utf8(broken.saves[2].to_vec()).unwrap();
     let cases = [
         (saved.replace("<Key>film<", "<Key>other<"), "of an upload to 'other'"),
         (saved.replace("CRC64NVME</", "CRC32</"), "began with CRC32 checksums"),
-        (saved.replace("<Version>1<", "<Version>2<"), "its version is 2"),
+        (saved.replace("<Version>2<", "<Version>3<"), "its version is 3"),
         (saved[..saved.len() / 2].to_owned(), "cannot be used"),
         (String::new(), "cannot be used"),
     ];

@@ -51,6 +51,8 @@ pub(super) struct Assembly {
     window: Window,
     stage: Stage,
     upload_id: Option<String>,
+    /// An upload may be there whose id is not known.
+    may_have_begun: bool,
     done: DoneParts,
     /// How many bytes those are.
     done_bytes: u64,
@@ -75,6 +77,8 @@ struct Flight {
 }
 
 enum Stage {
+    /// To be created, or put.
+    New,
     Idle,
     /// All of it in one request, and what its checksum is if that is known before.
     Whole(Option<Checksum>),
@@ -126,8 +130,9 @@ impl Assembly {
             plan,
             digest,
             window: Window::new(concurrency),
-            stage: Stage::Idle,
+            stage: Stage::New,
             upload_id: None,
+            may_have_begun: false,
             done: DoneParts::new(),
             done_bytes: 0,
             found: 0,
@@ -154,6 +159,7 @@ impl Assembly {
     pub(super) fn create(&mut self, requests: &mut Requests) {
         ask(requests, &self.session, self.target.create(&self.digest), Job::Create);
         self.stage = Stage::Creating { cancelled: false };
+        self.may_have_begun = true;
     }
 
     /// Goes on with an upload that has these parts already.
@@ -175,6 +181,15 @@ impl Assembly {
     ) {
         self.resume(upload_id, parts);
         self.look(requests, error, true);
+    }
+
+    /// Whether nothing was begun yet.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.stage, Stage::New)
+    }
+
+    pub(super) fn may_have_begun(&self) -> bool {
+        self.may_have_begun
     }
 
     /// Whether the parts can be told apart from what a store makes of them.
@@ -398,6 +413,7 @@ impl Assembly {
                     let id = out.upload_id.filter(|id| !id.is_empty());
                     id.ok_or_else(|| exchange.describe(missing("an upload id")))
                 });
+                self.may_have_begun = result.as_ref().is_err_and(|error| !is_refused(exchange, error));
                 self.created(requests, result);
             }
             Job::Part(op) => {
@@ -429,10 +445,15 @@ impl Assembly {
             }
             Job::Abort(op) => {
                 let result = answer_of(&*op, exchange, result).map(drop);
-                self.aborted(requests, result);
+                self.aborted(result);
             }
             // Those are the owner's.
-            Job::List(_) | Job::Source(_) | Job::SourceTags(_) => {}
+            Job::List(_)
+            | Job::Uploads(_)
+            | Job::Probe(_)
+            | Job::Sweep(_)
+            | Job::Source(_)
+            | Job::SourceTags(_) => {}
         }
     }
 
@@ -527,10 +548,7 @@ impl Assembly {
             self.stage = Stage::Aborting(Ending::Restart(error));
             return;
         }
-        // Sent once and refused: nothing can have come of it. Otherwise, an attempt may have worked.
-        let refused = exchange.attempts() <= 1
-            && error.status().is_some_and(|status| status.is_client_error())
-            && error.kind() != ErrorKind::NoSuchUpload;
+        let refused = is_refused(exchange, &error) && error.kind() != ErrorKind::NoSuchUpload;
         if refused || exchange.attempts() == 0 || error.kind() == ErrorKind::ChecksumMismatch {
             self.fail(requests, error);
         } else {
@@ -587,7 +605,7 @@ impl Assembly {
         }
     }
 
-    fn aborted(&mut self, requests: &mut Requests, result: Result<(), Error>) {
+    fn aborted(&mut self, result: Result<(), Error>) {
         let Stage::Aborting(ending) = std::mem::replace(&mut self.stage, Stage::Idle) else { return };
         let cleanup = match result {
             Err(error) if error.kind() != ErrorKind::NoSuchUpload => Cleanup::Failed(error),
@@ -601,7 +619,7 @@ impl Assembly {
                 self.done_bytes = 0;
                 self.found = 0;
                 self.next = 1;
-                self.create(requests);
+                self.stage = Stage::New;
             }
             (Ending::Restart(error) | Ending::Fail(error), cleanup) => self.over_failed(error, cleanup),
             (Ending::Succeed(assembled), cleanup) => {
@@ -628,6 +646,11 @@ impl Lost {
         }
         self.etag.is_some() && self.etag == head.etag
     }
+}
+
+/// Sent once and refused: nothing can have come of it. Otherwise, an attempt may have worked.
+fn is_refused(exchange: &Exchange, error: &Error) -> bool {
+    exchange.attempts() <= 1 && error.status().is_some_and(|status| status.is_client_error())
 }
 
 fn can_be_sent_again(job: &Job) -> bool {

@@ -16,14 +16,17 @@ structure! {
     ///
     /// An [`Upload`](super::Upload) with a checkpoint path writes and reads it by itself. It holds no secret.
     Checkpoint {
-        /// The version of this form: 1.
+        /// The version of this form: 2. One of version 1 can be read too.
         version: u32 = "Version",
         /// The bucket.
         bucket: String = "Bucket",
         /// The key of the object.
         key: String = "Key",
-        /// The id of the upload.
+        /// The id of the upload; empty if it was about to begin.
         upload_id: String = "UploadId",
+        /// When runs were about to begin an upload of which nothing more is known, and at last when this one was, by
+        /// the local clock. Since version 2.
+        begun: Vec<Timestamp> = "Begun",
         /// Bytes of each part but the last.
         part_size: u64 = "PartSize",
         /// Bytes of the source.
@@ -54,7 +57,7 @@ structure! {
 }
 
 const ROOT: &str = "UploadCheckpoint";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Checkpoint {
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
@@ -74,8 +77,8 @@ impl Checkpoint {
         };
         // A later version may lack members that this one has: what it is comes first.
         match (version_of(text, ROOT), read()) {
-            (Some(version), _) if version != VERSION => Err(refused(format!(
-                "its version is {version}, and this client knows version {VERSION} only"
+            (Some(version), _) if !(1..=VERSION).contains(&version) => Err(refused(format!(
+                "its version is {version}, and this client knows versions up to {VERSION}"
             ))),
             (_, Ok(checkpoint)) => checkpoint.check().map(|()| checkpoint),
             (_, Err(error)) => Err(refused(error.message().to_owned())),
@@ -95,7 +98,8 @@ impl Checkpoint {
         {
             return Err(refused("its sizes cannot be"));
         }
-        if self.upload_id.is_empty() || self.key.is_empty() || self.bucket.is_empty() {
+        let is_known = !self.upload_id.is_empty() || (self.parts.is_empty() && !self.begun.is_empty());
+        if !is_known || self.key.is_empty() || self.bucket.is_empty() {
             return Err(refused("it does not say of which upload it is"));
         }
         let plan = self.plan();
@@ -142,6 +146,7 @@ impl Checkpoint {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             upload_id: upload_id.to_owned(),
+            begun: Vec::new(),
             part_size: plan.part_size,
             source_length: plan.len.unwrap_or_default(),
             source_modified: None,
@@ -198,6 +203,25 @@ mod tests {
     }
 
     #[test]
+    fn one_of_version_1_can_be_read() {
+        let mut first = checkpoint();
+        first.version = 1;
+        let as_it_was = text(&checkpoint()).replace("<Version>2<", "<Version>1<");
+        assert!(!as_it_was.contains("Begun"));
+        assert_eq!(Checkpoint::parse(as_it_was.as_bytes()).unwrap(), first);
+    }
+
+    #[test]
+    fn one_of_an_upload_that_is_about_to_begin_has_a_time_and_no_parts() {
+        let mut checkpoint = checkpoint();
+        checkpoint.upload_id.clear();
+        checkpoint.begun = vec![Timestamp::UNIX_EPOCH];
+        assert!(Checkpoint::parse(&checkpoint.to_bytes()).is_err());
+        checkpoint.parts.clear();
+        assert_eq!(Checkpoint::parse(&checkpoint.to_bytes()).unwrap(), checkpoint);
+    }
+
+    #[test]
     fn a_torn_one_is_refused_wherever_it_is_torn() {
         let whole = checkpoint().to_bytes();
         for len in 0..whole.len() {
@@ -210,7 +234,8 @@ mod tests {
     #[test]
     fn absurd_ones_are_refused() {
         let cases = [
-            ("<Version>1<", "<Version>2<", "version is 2"),
+            ("<Version>2<", "<Version>3<", "version is 3"),
+            ("<Version>2<", "<Version>0<", "version is 0"),
             ("<PartSize>8388608<", "<PartSize>0<", "sizes"),
             ("<PartSize>8388608<", "<PartSize>5368709121<", "sizes"),
             ("<SourceLength>20971520<", "<SourceLength>999999999999999<", "sizes"),

@@ -186,8 +186,7 @@ impl Copy {
         let len = self.source.as_ref().and_then(|source| source.content_length);
         match Plan::new(len, self.options.part_size, &self.session.config().provider()) {
             Ok(plan) => {
-                if let Some(mut assembly) = self.assemble(plan, tags) {
-                    assembly.create(&mut self.requests);
+                if let Some(assembly) = self.assemble(plan, tags) {
                     self.assembly = Some(assembly);
                 }
             }
@@ -253,6 +252,10 @@ impl Copy {
                     let version = self.source.as_ref().and_then(|source| source.version_id.clone());
                     let report = result.map(|assembled| report(assembly, assembled, version));
                     self.end(report);
+                    return true;
+                }
+                if assembly.is_new() {
+                    assembly.create(&mut self.requests);
                     return true;
                 }
                 if assembly.has_all() {

@@ -23,6 +23,7 @@ mod fluent;
 mod fluent_download;
 mod fluent_sync;
 mod known;
+mod leftovers;
 mod names;
 mod nested;
 mod plan;

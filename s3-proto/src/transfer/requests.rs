@@ -10,7 +10,7 @@ use crate::machine::Payload;
 use crate::ops::{
     AbortMultipartUpload, ChecksumMode, ChecksumType, CompleteMultipartUpload, CompletedMultipartUpload,
     CompletedPart, CopyObject, CreateMultipartUpload, GetObjectTagging, HeadObject, HeadObjectOutput,
-    ListParts, MetadataDirective, Operation, PutObject, UploadPart, UploadPartCopy,
+    ListMultipartUploads, ListParts, MetadataDirective, Operation, PutObject, UploadPart, UploadPartCopy,
 };
 use crate::session::Session;
 use crate::{Error, ErrorKind, Phase};
@@ -29,6 +29,12 @@ pub(super) enum Job {
     Abort(Box<AbortMultipartUpload>),
     /// Which parts are there.
     List(Box<ListParts>),
+    /// Which uploads of the key there are.
+    Uploads(Box<ListMultipartUploads>),
+    /// Whether one of them has parts.
+    Probe(Box<ListParts>),
+    /// One that is nobody's any more.
+    Sweep(Box<AbortMultipartUpload>),
     /// What is copied.
     Source(Box<HeadObject>),
     SourceTags(Box<GetObjectTagging>),
@@ -338,6 +344,16 @@ impl Target {
             request_payer: of.request_payer.clone(),
             expected_bucket_owner: of.expected_bucket_owner.clone(),
             ..ListParts::new(&of.bucket, &of.key, upload_id)
+        }
+    }
+
+    pub(super) fn uploads(&self) -> ListMultipartUploads {
+        let of = &self.create;
+        ListMultipartUploads {
+            prefix: Some(of.key.clone()),
+            request_payer: of.request_payer.clone(),
+            expected_bucket_owner: of.expected_bucket_owner.clone(),
+            ..ListMultipartUploads::new(&of.bucket)
         }
     }
 

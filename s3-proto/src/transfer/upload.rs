@@ -10,6 +10,7 @@ use super::checkpoint::Checkpoint;
 use super::digest::{Digest, DoneParts};
 use super::failure::Cleanup;
 use super::fleet::Event;
+use super::leftovers::Leftovers;
 use super::plan::Plan;
 use super::requests::{Job, Requests, Target, answer_of, ask};
 use super::resume::{Candidate, all_parts, candidates, changed, check_source};
@@ -25,7 +26,7 @@ use crate::ops::{ListParts, ListPartsOutput, Part, PutObject};
 use crate::pages::Paginated;
 use crate::session::Session;
 use crate::validate::{MAX_PART_NUMBER, MAX_PUT_SIZE};
-use crate::{Error, ErrorKind, Phase, Secret};
+use crate::{Error, ErrorKind, Phase, Secret, Timestamp};
 
 /// How an upload is carried out. Plain data: change any field.
 #[derive(Clone, Debug)]
@@ -40,6 +41,11 @@ pub struct UploadOptions {
     /// How many parts may be in flight; fewer for a while if the service asks to slow down. Default 8.
     pub concurrency: usize,
     /// Where to keep a [`Checkpoint`], from which the same upload goes on if there is one. For files only.
+    ///
+    /// If the run before was killed when it had just begun an upload, before the checkpoint could name it, that upload
+    /// is looked for and aborted: it was begun by the same user within a minute of the time in the checkpoint, and
+    /// has no parts. That takes the permissions `s3:ListBucketMultipartUploads`, `s3:ListMultipartUploadParts` and
+    /// `s3:AbortMultipartUpload`; without them a warning is logged, and the upload goes on.
     pub checkpoint: Option<PathBuf>,
     /// Whether a multipart upload that fails or is cancelled is kept, so that it can be gone on with, rather
     /// than aborted. By default it is if there is a checkpoint.
@@ -102,6 +108,7 @@ pub struct Upload {
     stage: Stage,
     assembly: Option<Assembly>,
     saver: Option<Saver>,
+    leftovers: Leftovers,
     told: Progress,
 }
 
@@ -175,7 +182,7 @@ struct Saver {
     busy: bool,
     /// It has been there.
     exists: bool,
-    /// The upload that it is of.
+    /// The upload that it is of; empty if one is about to begin.
     known: Option<String>,
 }
 
@@ -211,6 +218,7 @@ impl Upload {
             stage: Stage::New,
             assembly: None,
             saver,
+            leftovers: Leftovers::default(),
             told: Progress::default(),
         }
     }
@@ -323,6 +331,7 @@ impl Upload {
 
     fn send_whole(&mut self, payload: Payload, len: u64, checksum: Option<Checksum>) {
         let put = PutObject { body: payload, ..self.put.clone() };
+        self.leftovers.forget("the object goes in one request now");
         if let Some(mut assembly) = self.assemble(Plan { part_size: len.max(1), len: Some(len) }, None) {
             assembly.put(&mut self.requests, Job::Put(Box::new(put)), checksum);
             self.assembly = Some(assembly);
@@ -335,8 +344,7 @@ impl Upload {
             Ok(plan) => plan,
             Err(error) => return self.end(Err(error)),
         };
-        if let Some(mut assembly) = self.assemble(plan, None) {
-            assembly.create(&mut self.requests);
+        if let Some(assembly) = self.assemble(plan, None) {
             self.assembly = Some(assembly);
             self.stage = Stage::Sending;
         }
@@ -442,6 +450,9 @@ impl Upload {
                 );
                 return Err(Error::invalid_input(message));
             }
+            if checkpoint.upload_id.is_empty() {
+                return Ok(checkpoint);
+            }
             if must_be_whole {
                 let message = "what is set takes that the object goes in one request, but there is a checkpoint \
                                of an upload in parts: abort that, and remove the checkpoint";
@@ -457,10 +468,15 @@ impl Upload {
             Ok(checkpoint)
         });
         match usable {
-            Ok(checkpoint) => {
+            Ok(mut checkpoint) => {
+                let is_known = !checkpoint.upload_id.is_empty();
+                self.leftovers.load(std::mem::take(&mut checkpoint.begun), is_known);
                 if let Some(saver) = &mut self.saver {
                     saver.exists = true;
-                    saver.known = Some(checkpoint.upload_id.clone());
+                    saver.known = Some(checkpoint.upload_id.clone()).filter(|_| is_known);
+                }
+                if !is_known {
+                    return self.begin(info.len);
                 }
                 let list = Target::of_put(&self.put).list(&checkpoint.upload_id);
                 ask(&mut self.requests, &self.session, list, Job::List);
@@ -582,9 +598,16 @@ impl Upload {
             self.start_afresh(&id);
             return true;
         }
+        if assembly.is_new() {
+            return self.create(now);
+        }
         let before = self.requests.len();
-        // Whoever dies before the upload is known to the checkpoint leaves one without parts, which costs nothing.
+        // Whoever dies before the upload is known to the checkpoint leaves one without parts, which can be told.
         if self.saver.as_ref().is_none_or(|saver| saver.known.as_deref() == assembly.upload_id()) {
+            if assembly.is_sending() && self.leftovers.are_there() {
+                self.leftovers.look((&mut self.requests, &self.session, &Target::of_put(&self.put)));
+                return self.requests.len() != before;
+            }
             assembly.send_parts(&mut self.requests, now);
         }
         if let Source::Stream(stream) = &mut self.source {
@@ -627,30 +650,53 @@ impl Upload {
         saving || self.requests.len() != before
     }
 
+    /// Begins an upload, once the checkpoint says that one is about to.
+    fn create(&mut self, now: Now) -> bool {
+        let Some(assembly) = &mut self.assembly else { return false };
+        match &self.saver {
+            Some(saver) if saver.busy => false,
+            Some(saver) if saver.known.as_deref() != Some("") => {
+                self.leftovers.begin(now.wall);
+                self.write("", self.leftovers.times());
+                true
+            }
+            _ => {
+                assembly.create(&mut self.requests);
+                true
+            }
+        }
+    }
+
     /// Writes the checkpoint, if that is due, or if it is wanted and anything has changed.
     fn save(&mut self, wanted: bool) -> bool {
+        let (Some(saver), Some(assembly)) = (&self.saver, &self.assembly) else { return false };
+        let Some(upload_id) = assembly.upload_id() else { return false };
+        if saver.busy || !saver.is_due(upload_id, assembly.done().len(), wanted) {
+            return false;
+        }
+        let begun = if self.leftovers.are_there() { self.leftovers.times() } else { Vec::new() };
+        self.write(&upload_id.to_owned(), begun);
+        true
+    }
+
+    fn write(&mut self, upload_id: &str, begun: Vec<Timestamp>) {
         let (Some(saver), Some(assembly), Source::File { info, .. }) =
             (&mut self.saver, &self.assembly, &self.source)
         else {
-            return false;
+            return;
         };
-        let Some(upload_id) = assembly.upload_id() else { return false };
-        let parts = assembly.done().len();
-        if saver.busy || !saver.is_due(upload_id, parts, wanted) {
-            return false;
-        }
         let digest = assembly.digest();
         let mut checkpoint = Checkpoint::begin(&self.put.bucket, &self.put.key, upload_id, assembly.plan());
+        checkpoint.begun = begun;
         checkpoint.source_modified = info.and_then(|info| info.modified);
         checkpoint.checksum_algorithm = digest.algorithm.clone();
         checkpoint.checksum_type.clone_from(&digest.kind);
         checkpoint.set_parts(assembly.done());
-        saver.written = Some((upload_id.to_owned(), parts));
+        saver.written = Some((upload_id.to_owned(), assembly.done().len()));
         saver.busy = true;
         let content = Secret::new(checkpoint.to_bytes().to_vec());
         let task = FileTask::Save { path: saver.path.clone(), content };
         self.order(Task::File(task), Own::Save);
-        true
     }
 
     fn saved(&mut self, result: std::io::Result<FileReply>) {
@@ -661,7 +707,11 @@ impl Upload {
                 saver.exists = true;
                 saver.known = saver.written.as_ref().map(|(upload_id, _)| upload_id.clone());
             }
-            Err(error) if saver.exists || matches!(self.stage, Stage::Ending(_)) => {
+            // An older one of the same upload will do.
+            Err(error)
+                if saver.known == saver.written.as_ref().map(|(upload_id, _)| upload_id.clone())
+                    || matches!(self.stage, Stage::Ending(_)) =>
+            {
                 tracing::warn!(%error, path = %saver.path.display(), "the checkpoint could not be written");
             }
             Err(error) => {
@@ -695,11 +745,14 @@ impl Upload {
         }
         if !ending.settled {
             let left = ending.result.as_ref().map_err(Error::upload_failure);
-            let remove = match left {
-                Ok(_) => true,
-                Err(Some(failure)) => matches!(failure.cleanup, Cleanup::Aborted),
-                Err(None) => false,
-            };
+            let may_have_begun = self.assembly.as_ref().is_some_and(Assembly::may_have_begun);
+            let is_about_to = self.saver.as_ref().is_some_and(|saver| saver.known.as_deref() == Some(""));
+            let remove = !self.leftovers.are_there()
+                && match left {
+                    Ok(_) => true,
+                    Err(Some(failure)) => matches!(failure.cleanup, Cleanup::Aborted),
+                    Err(None) => is_about_to && !may_have_begun,
+                };
             let kept = matches!(left, Err(Some(failure)) if matches!(failure.cleanup, Cleanup::Kept));
             ending.settled = true;
             if kept && self.save(true) {
@@ -726,6 +779,21 @@ impl Upload {
             (Job::List(op), _) => {
                 let result = answer_of(&*op, exchange, result);
                 self.listed(&op, result);
+            }
+            (Job::Uploads(op), Some(assembly)) => {
+                let result = answer_of(&*op, exchange, result);
+                let (own, target) = (assembly.upload_id(), Target::of_put(&self.put));
+                self.leftovers.listed((&mut self.requests, &self.session, &target), &op, result, own);
+            }
+            (Job::Probe(op), _) => {
+                let result = answer_of(&*op, exchange, result);
+                let target = Target::of_put(&self.put);
+                self.leftovers.probed((&mut self.requests, &self.session, &target), &op.upload_id, result);
+            }
+            (Job::Sweep(op), _) => {
+                let result = answer_of(&*op, exchange, result).map(drop);
+                let target = Target::of_put(&self.put);
+                self.leftovers.swept((&mut self.requests, &self.session, &target), &op.upload_id, result);
             }
             (job, Some(assembly)) => {
                 assembly.finished(&mut self.requests, job, exchange, result);

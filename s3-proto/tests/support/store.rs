@@ -1,12 +1,13 @@
 //! A model of S3 in memory: as much as transfers need, with its rules.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
-use s3_proto::Payload;
 use s3_proto::checksum::{Checksum, ChecksumAlgorithm, Hasher};
 use s3_proto::encode::hex;
+use s3_proto::{Payload, Timestamp};
 
 /// A request as the service sees it.
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ impl Seen {
             Method::DELETE => "AbortMultipartUpload",
             Method::HEAD => "HeadObject",
             _ if has("tagging") => "GetObjectTagging",
+            _ if has("uploads") => "ListMultipartUploads",
             _ => "ListParts",
         };
         // The bucket is in the host, or the first part of the path.
@@ -112,7 +114,7 @@ impl Object {
 pub struct Part {
     pub content: Bytes,
     pub etag: String,
-    checksum: Option<Checksum>,
+    pub checksum: Option<Checksum>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +122,8 @@ pub struct Open {
     pub key: String,
     pub headers: HeaderMap,
     pub parts: BTreeMap<u32, Part>,
+    pub initiated: Timestamp,
+    pub initiator: &'static str,
 }
 
 impl Open {
@@ -143,6 +147,9 @@ pub struct Store {
     pub page: usize,
     /// The part of this number arrives wrong, and the service does not notice.
     pub corrupts: u32,
+    pub now: Timestamp,
+    /// How far the clock of the service is ahead.
+    pub ahead: Duration,
     made: u32,
 }
 
@@ -158,6 +165,8 @@ impl Store {
             tags: Vec::new(),
             page: 2,
             corrupts: 0,
+            now: Timestamp::UNIX_EPOCH,
+            ahead: Duration::ZERO,
             made: 0,
         }
     }
@@ -176,6 +185,7 @@ impl Store {
             "HeadObject" => self.head(seen),
             "CopyObject" => self.copy(seen),
             "ListParts" => self.list(seen),
+            "ListMultipartUploads" => Ok(self.list_uploads(seen)),
             "GetObjectTagging" => Ok(self.tagging()),
             other => panic!("{other} is not modelled"),
         };
@@ -222,12 +232,20 @@ impl Store {
         Ok((200, headers, Vec::new()))
     }
 
-    fn create(&mut self, seen: &Seen) -> Answered {
+    /// Begins an upload, and gives its id.
+    pub fn begin(&mut self, open: Open) -> String {
         self.made += 1;
         let id = format!("upload-{}", self.made);
-        let open = Open { key: seen.key.clone(), headers: seen.headers.clone(), parts: BTreeMap::new() };
-        assert!(self.knows_checksums || open.algorithm().is_none(), "a checksum was announced");
         self.uploads.insert(id.clone(), open);
+        id
+    }
+
+    fn create(&mut self, seen: &Seen) -> Answered {
+        let (key, headers, parts) = (seen.key.clone(), seen.headers.clone(), BTreeMap::new());
+        let open =
+            Open { key, headers, parts, initiated: self.now.saturating_add(self.ahead), initiator: "us" };
+        assert!(self.knows_checksums || open.algorithm().is_none(), "a checksum was announced");
+        let id = self.begin(open);
         let body = format!(
             "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
         );
@@ -396,6 +414,42 @@ impl Store {
             None => String::new(),
         };
         Ok((200, Vec::new(), format!("<ListPartsResult>{listed}{more}</ListPartsResult>").into_bytes()))
+    }
+
+    /// By key, and the time that each began at.
+    fn list_uploads(&self, seen: &Seen) -> Answered {
+        let text = |name: &str| seen.query.get(name).cloned().unwrap_or_default();
+        let (prefix, after) = (text("prefix"), (text("key-marker"), text("upload-id-marker")));
+        let mut all: Vec<_> = self.uploads.iter().filter(|(_, open)| open.key.starts_with(&prefix)).collect();
+        all.sort_by_key(|(id, open)| (open.key.clone(), open.initiated, (*id).clone()));
+        let from = all.iter().position(|(id, open)| (&open.key, *id) == (&after.0, &after.1));
+        let rest = &all[from.map_or(0, |at| at + 1)..];
+        let listed = rest.iter().take(self.page).map(|(id, open)| {
+            let algorithm = open.algorithm().map_or_else(String::new, |algorithm| {
+                format!("<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm>")
+            });
+            format!(
+                "<Upload><Key>{}</Key><UploadId>{id}</UploadId><Initiator><ID>{}</ID></Initiator>{algorithm}\
+                 <Initiated>{}</Initiated></Upload>",
+                open.key,
+                open.initiator,
+                open.initiated.rfc3339()
+            )
+        });
+        let listed = listed.collect::<Vec<_>>().concat();
+        let more = match rest.get(self.page) {
+            Some(_) => {
+                let (id, open) = rest[self.page - 1];
+                format!(
+                    "<IsTruncated>true</IsTruncated><NextKeyMarker>{}</NextKeyMarker>\
+                     <NextUploadIdMarker>{id}</NextUploadIdMarker>",
+                    open.key
+                )
+            }
+            None => String::new(),
+        };
+        let body = format!("<ListMultipartUploadsResult>{listed}{more}</ListMultipartUploadsResult>");
+        (200, Vec::new(), body.into_bytes())
     }
 
     fn tagging(&self) -> Answered {

@@ -339,6 +339,7 @@ impl Yard {
         let Some((body, trailer)) = self.body(&mut task) else { return Done::SourceFailed };
         let seen = Seen::new(&task.request, body, trailer);
         let fate = (self.fates)(&seen);
+        self.store.now = self.now.wall;
         let answer = match fate {
             Fate::Served => Some(self.store.handle(&seen)),
             Fate::Refused(status, code) => Some(refusal(status, code)),

@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use s3_tokio::s3_proto::transfer::DownloadCheckpoint;
+use http::Method;
+use s3_test_server::Fault;
+use s3_tokio::s3_proto::transfer::{Checkpoint, DownloadCheckpoint};
 
 use super::random::{Random, setting};
 use super::world::{World, moves_data, wait_until};
@@ -54,7 +56,9 @@ fn an_upload_that_was_killed_goes_on_with_the_parts_that_are_missing() {
         world.slow_down(Duration::from_millis(40));
 
         kill_in_the_middle(&world, &args, &mut random);
-        let has_checkpoint = world.path("state").exists();
+        let checkpoint = std::fs::read(world.path("state")).ok();
+        let checkpoint = checkpoint.map(|text| Checkpoint::parse(&text).unwrap());
+        let is_named = checkpoint.is_some_and(|checkpoint| !checkpoint.upload_id.is_empty());
         let left = world.server.store().uploads("bucket");
         let there = match left.as_slice() {
             [(key, id)] => {
@@ -65,13 +69,8 @@ fn an_upload_that_was_killed_goes_on_with_the_parts_that_are_missing() {
             }
             _ => Vec::new(),
         };
-        // An upload that was made, but of which no answer came before the end, is known to nobody.
-        let unknown = if has_checkpoint { Vec::new() } else { left.clone() };
-        assert!(
-            unknown.is_empty() || there.is_empty(),
-            "round {round}: parts were sent without a checkpoint"
-        );
-        let missing = match (has_checkpoint, left.is_empty()) {
+        assert!(is_named || there.is_empty(), "round {round}: parts were sent without a checkpoint");
+        let missing = match (is_named, left.is_empty()) {
             (true, true) => 0,
             (true, false) => PARTS - there.len() as u64,
             (false, _) => PARTS,
@@ -81,12 +80,39 @@ fn an_upload_that_was_killed_goes_on_with_the_parts_that_are_missing() {
 
         assert_eq!(requests_for_data(&world).len() as u64, missing, "round {round}: {said:?}");
         assert!(world.object("key").unwrap() == data, "round {round}: the content is another");
-        assert_eq!(world.server.store().uploads("bucket"), unknown, "round {round}");
+        assert_eq!(world.server.store().uploads("bucket"), [], "round {round}: an upload was left");
         assert_eq!(world.names(), ["file"], "round {round}");
         resumed += u64::from(missing < PARTS);
-        too_early += unknown.len();
+        too_early += usize::from(!is_named && !left.is_empty());
     }
-    println!("uploads: {resumed} went on from parts, {too_early} were killed while they were created");
+    println!(
+        "uploads: {resumed} went on from parts, {too_early} were killed before the checkpoint could name them"
+    );
+}
+
+#[test]
+fn an_upload_that_was_killed_when_it_had_just_begun_is_not_left_behind() {
+    let world = World::new();
+    let data = Random::new(1).bytes(LEN.try_into().unwrap());
+    world.write("file", &data);
+    let args = ["cp", "file", "s3://bucket/key", "--checkpoint", "state", "--part-size", "5MiB"];
+    let creates =
+        |head: &s3_test_server::RequestHead| head.method == Method::POST && head.target.contains("?uploads");
+    world.server.on_request(move |head| creates(head).then_some(Fault::StallBody(0)));
+    for _ in 0..2 {
+        let before = world.server.store().uploads("bucket").len();
+        let mut child = world.start(&args);
+        wait_until("an upload is begun", || world.server.store().uploads("bucket").len() > before);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    world.server.on_request(|_| None);
+
+    world.ok(&args);
+
+    assert_eq!(world.server.store().uploads("bucket"), []);
+    assert!(world.object("key").unwrap() == data);
+    assert_eq!(world.names(), ["file"]);
 }
 
 #[test]

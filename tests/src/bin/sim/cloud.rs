@@ -51,6 +51,7 @@ impl Ask {
             Method::HEAD if key.is_empty() => "HeadBucket",
             Method::HEAD => "HeadObject",
             _ if has("uploadId") => "ListParts",
+            _ if has("uploads") => "ListMultipartUploads",
             _ if has("tagging") => "GetObjectTagging",
             _ if key.is_empty() => "ListObjectsV2",
             _ => "GetObject",
@@ -68,7 +69,13 @@ impl Ask {
     pub(crate) fn writes(&self) -> bool {
         !matches!(
             self.operation,
-            "HeadBucket" | "HeadObject" | "ListParts" | "GetObjectTagging" | "ListObjectsV2" | "GetObject"
+            "HeadBucket"
+                | "HeadObject"
+                | "ListParts"
+                | "ListMultipartUploads"
+                | "GetObjectTagging"
+                | "ListObjectsV2"
+                | "GetObject"
         )
     }
 
@@ -175,6 +182,7 @@ struct Part {
 #[derive(Clone, Debug)]
 pub(crate) struct Upload {
     pub(crate) key: String,
+    initiated: Timestamp,
     parts: BTreeMap<u32, Part>,
 }
 
@@ -184,6 +192,7 @@ pub(crate) struct Cloud {
     pub(crate) objects: BTreeMap<String, Object>,
     pub(crate) uploads: BTreeMap<String, Upload>,
     pub(crate) region: &'static str,
+    pub(crate) now: Timestamp,
     /// How it says that a bucket is elsewhere.
     pub(crate) says_301: bool,
     /// How many entries a page of a list has.
@@ -197,7 +206,8 @@ type Answer = Result<Reply, (u16, &'static str)>;
 impl Cloud {
     pub(crate) fn new(region: &'static str, says_301: bool, page: usize) -> Self {
         let (objects, uploads) = (BTreeMap::new(), BTreeMap::new());
-        Self { objects, uploads, region, says_301, page, planted: None, made: 0 }
+        let now = Timestamp::UNIX_EPOCH;
+        Self { objects, uploads, region, now, says_301, page, planted: None, made: 0 }
     }
 
     /// The error for a request that is signed for another region, at another time, or with other keys. Where nobody
@@ -252,6 +262,7 @@ impl Cloud {
             "CopyObject" => self.copy(ask),
             "DeleteObjects" => Ok(self.delete(ask)),
             "ListParts" => self.list_parts(ask),
+            "ListMultipartUploads" => Ok(self.list_uploads(ask)),
             "ListObjectsV2" => Ok(self.list(ask)),
             "GetObjectTagging" => Ok(Reply::xml("<Tagging><TagSet></TagSet></Tagging>".into())),
             "HeadBucket" => Ok(Reply::new(200, vec![("x-amz-bucket-region", self.region.into())], "")),
@@ -306,7 +317,8 @@ impl Cloud {
     fn create(&mut self, ask: &Ask) -> Reply {
         self.made += 1;
         let id = format!("upload-{}", self.made);
-        self.uploads.insert(id.clone(), Upload { key: ask.key.clone(), parts: BTreeMap::new() });
+        let upload = Upload { key: ask.key.clone(), initiated: self.now, parts: BTreeMap::new() };
+        self.uploads.insert(id.clone(), upload);
         Reply::xml(format!(
             "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
         ))
@@ -434,6 +446,34 @@ impl Cloud {
             );
         }
         Ok(Reply::xml(text + "</ListPartsResult>"))
+    }
+
+    /// By key, and the time that each began at.
+    fn list_uploads(&self, ask: &Ask) -> Reply {
+        let text = |name: &str| ask.query.get(name).cloned().unwrap_or_default();
+        let (prefix, after) = (text("prefix"), (text("key-marker"), text("upload-id-marker")));
+        let mut all: Vec<_> =
+            self.uploads.iter().filter(|(_, upload)| upload.key.starts_with(&prefix)).collect();
+        all.sort_by_key(|(id, upload)| (&upload.key, upload.initiated, *id));
+        let from = all.iter().position(|(id, upload)| (&upload.key, *id) == (&after.0, &after.1));
+        let rest = &all[from.map_or(0, |at| at + 1)..];
+        let mut text = String::from("<ListMultipartUploadsResult>");
+        let shown = if self.is(Planted::UploadsUnlisted) { 0 } else { self.page };
+        for (id, Upload { key, initiated, .. }) in rest.iter().take(shown) {
+            let _ = write!(
+                text,
+                "<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>{}</Initiated></Upload>",
+                initiated.rfc3339()
+            );
+        }
+        if rest.len() > self.page {
+            let (id, Upload { key, .. }) = rest[self.page - 1];
+            let _ = write!(
+                text,
+                "<IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker><NextUploadIdMarker>{id}</NextUploadIdMarker>"
+            );
+        }
+        Reply::xml(text + "</ListMultipartUploadsResult>")
     }
 
     fn list(&self, ask: &Ask) -> Reply {

@@ -35,6 +35,8 @@ pub(crate) enum Planted {
     DeleteSkipped,
     /// An upload is not aborted, but reported to be.
     AbortSwallowed,
+    /// Uploads that are there are not listed.
+    UploadsUnlisted,
     /// A copy takes other bytes than it was to.
     CopyRangeShifted,
     /// An answer is never handed over.
@@ -76,6 +78,7 @@ impl Planted {
         (Self::PutNotStored, 100),
         (Self::DeleteSkipped, 100),
         (Self::AbortSwallowed, 400),
+        (Self::UploadsUnlisted, 2_000),
         (Self::CopyRangeShifted, 400),
         (Self::AnswerLost, 100),
         (Self::StallUnnoticed, 200),

@@ -57,6 +57,14 @@ impl Run {
             return self.violated(format!("[{slot}] begins with '{name}' after it was cancelled"));
         }
         let fate = self.fate(&ask);
+        if fate != Fate::Fine
+            && matches!(
+                ask.operation,
+                "CreateMultipartUpload" | "ListMultipartUploads" | "ListParts" | "AbortMultipartUpload"
+            )
+        {
+            self.slots[slot].blurred = true;
+        }
         trace!(self, "[{slot}] {id:?} sends {name}: {fate:?}");
         if ask.operation == "HeadBucket" && fate != Fate::Fine {
             // Where a bucket is was asked because of an answer that said nothing: that is the error then.
@@ -174,6 +182,7 @@ impl Run {
             }
             _ => {}
         }
+        self.cloud.now = self.time();
         let mut reply =
             match self.cloud.refusal(&ask, self.time(), self.valid_key(), self.weather.tells_expiry) {
                 Some((why, reply)) => {
@@ -363,7 +372,12 @@ impl Run {
                 self.answer(slot, epoch, id, Answer::Failed { phase: Phase::Body, cause });
             }
             To::Machine => {
-                self.slots[slot].learned.extend(created(&reply.body));
+                let created = created(&reply.body);
+                if created.is_some() && self.weather.trouble > 0 && self.rng.chance(100) {
+                    // Before or after a checkpoint can name it.
+                    self.soon(Event::Crash);
+                }
+                self.slots[slot].learned.extend(created);
                 self.answer(slot, epoch, id, Answer::End(None));
             }
             To::Sink { mut check, .. } => {
