@@ -1,5 +1,6 @@
 //! How a client is set up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::BreakerConfig;
@@ -116,7 +117,7 @@ impl Config {
 
     /// With these credentials.
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
-        self.credentials = CredentialsSource::Static(credentials);
+        self.credentials = CredentialsSource::Static(Arc::new(credentials));
         self
     }
 

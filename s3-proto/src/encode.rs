@@ -124,7 +124,8 @@ pub(crate) fn uri_decode(text: &str) -> String {
 
 /// Decodes a key of a list with `encoding-type=url`, where `+` is a space.
 pub(crate) fn uri_decode_query(text: &mut String) -> Result<(), crate::Error> {
-    if text.contains(['%', '+']) {
+    let bytes = text.as_bytes();
+    if bytes.contains(&b'%') || bytes.contains(&b'+') {
         let spaced = text.replace('+', " ");
         let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
         *text = decoded

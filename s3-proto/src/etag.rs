@@ -38,7 +38,7 @@ impl ETag {
 
     /// Takes it with or without quotes; the mark of a weak one (`W/`) is dropped.
     pub fn new(text: impl AsRef<str>) -> Self {
-        let text = text.as_ref().trim();
+        let text = text.as_ref().trim_ascii();
         let text = text.strip_prefix("W/").unwrap_or(text);
         let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
         let mut bytes = [0; INLINE];

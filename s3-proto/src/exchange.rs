@@ -30,7 +30,7 @@ use crate::prepare::{Plan, Prepared, check_draft, post, prepare, presign, wants_
 use crate::redirect::{Redirects, bucket_region};
 use crate::retry::{RetryHint, RetryReason, RetryStrategy, RetryVerdict, Rng};
 use crate::script::Script;
-use crate::session::Session;
+use crate::session::{InvocationId, Session};
 use crate::sign::{PostPolicy, Presigned, PresignedPost, Receipt, Signature};
 use crate::skew::{ClockSkew, service_date};
 use crate::turn::Turn;
@@ -105,7 +105,7 @@ pub(crate) struct Exchange {
     attempts: u32,
     retries: RetryStrategy,
     /// Names the call to the service, in all its attempts.
-    invocation: Option<HeaderValue>,
+    invocation: Option<InvocationId>,
     /// A task that is of no use any more.
     dropped: Option<TaskId>,
     /// A longer body is not read: the head is all that is wanted then.
@@ -543,7 +543,7 @@ impl Exchange {
             region: &self.region,
             time: self.skew.map_or_else(|| self.session.service_time(now), |skew| skew.correct(now.wall)),
             attempt: self.retries.attempts() + 1,
-            invocation: self.invocation.as_ref(),
+            invocation: self.invocation,
         };
         let made = match &self.goal {
             Goal::Presign(expires) => Some(presign(&plan, *expires).map(|p| Outcome::Presigned(Box::new(p)))),
@@ -673,7 +673,7 @@ impl Exchange {
             });
         }
         let credentials = match source {
-            CredentialsSource::Static(credentials) => Some(Arc::new(credentials.clone())),
+            CredentialsSource::Static(credentials) => Some(credentials.clone()),
             CredentialsSource::Anonymous => None,
             CredentialsSource::Custom(provider) => {
                 return self.fetched(now, Scope::Account, |exchange| {

@@ -2,19 +2,21 @@
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use percent_encoding::utf8_percent_encode;
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::time::Duration;
 
 use crate::checksum::{ChecksumAlgorithm, Hasher};
 use crate::config::{Config, PayloadSigning};
-use crate::encode::{hex_digest, uri_encode_path_into};
+use crate::encode::{RESERVED_IN_PATH, hex_digest};
 use crate::endpoint::{
     AuthScheme, ChecksumMode, EndpointParams, OperationNeeds, Provider, Region, ResolvedEndpoint, is_express,
     resolve,
 };
 use crate::machine::{HttpTask, Payload};
 use crate::ops::{Draft, KeysOf};
-use crate::session::Session;
+use crate::session::{InvocationId, Session};
 use crate::sign::{
     self, BodyEncoder, PayloadHash, PostPolicy, Presigned, PresignedPost, Receipt, Signature, SigningOptions,
     SigningParams, Trailer,
@@ -35,7 +37,7 @@ pub(crate) struct Plan<'a> {
     /// The number of the attempt, from 1 on.
     pub(crate) attempt: u32,
     /// Names the call in all its attempts.
-    pub(crate) invocation: Option<&'a HeaderValue>,
+    pub(crate) invocation: Option<InvocationId>,
 }
 
 pub(crate) struct Prepared {
@@ -46,6 +48,13 @@ pub(crate) struct Prepared {
     /// The checksum of what is sent from a source, to come.
     pub(crate) receipt: Option<Receipt>,
 }
+
+static CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
+static SDK_REQUEST: HeaderName = HeaderName::from_static("amz-sdk-request");
+static SDK_INVOCATION_ID: HeaderName = HeaderName::from_static("amz-sdk-invocation-id");
+
+/// Room for the headers that an ordinary request gets here, so that the map is not moved as they come.
+const ADDED_HEADERS: usize = 10;
 
 /// Bodies up to this size are hashed even where TLS protects them: it costs less than a packet.
 const CHEAP_TO_HASH: usize = 8 << 10;
@@ -81,17 +90,16 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
     let Plan { session, draft, .. } = plan;
     let config = session.config();
     let (endpoint, uri) = address(plan)?;
-    let mut body = Body::of(draft, config, endpoint.tls, plan.credentials.is_none())?;
-
     let mut request = http::Request::new(draft.payload.clone());
     *request.method_mut() = draft.method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = draft.headers.clone();
     let headers = request.headers_mut();
-    headers.extend(body.headers.drain());
+    headers.reserve(ADDED_HEADERS + draft.headers.len());
+    headers.extend(draft.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let body = Body::of(draft, headers, config, endpoint.tls, plan.credentials.is_none())?;
     let left_out = config.provider().left_out;
-    if draft.wants_checksum && config.verify_checksums && !left_out.contains(&"x-amz-checksum-mode") {
-        headers.insert("x-amz-checksum-mode", HeaderValue::from_static("ENABLED"));
+    if draft.wants_checksum && config.verify_checksums && !left_out.contains(&CHECKSUM_MODE.as_str()) {
+        headers.insert(&CHECKSUM_MODE, HeaderValue::from_static("ENABLED"));
     }
     if draft.adds_digest {
         settle_digest(headers, &draft.payload, config, &endpoint)?;
@@ -118,12 +126,11 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
     }
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("s3-proto/", env!("CARGO_PKG_VERSION"))));
-    let info = format!("attempt={}; max={}", plan.attempt, config.retry.attempts().max(plan.attempt));
-    if let Ok(value) = HeaderValue::from_str(&info) {
-        headers.insert("amz-sdk-request", value);
+    if let Some(info) = attempt_info(plan.attempt, config.retry.attempts()) {
+        headers.insert(&SDK_REQUEST, info);
     }
-    if let Some(id) = plan.invocation {
-        headers.insert("amz-sdk-invocation-id", id.clone());
+    if let Some(Ok(id)) = plan.invocation.map(|id| HeaderValue::from_bytes(&id)) {
+        headers.insert(&SDK_INVOCATION_ID, id);
     }
     let expect_continue = config.asks_before(len);
     if expect_continue {
@@ -136,6 +143,15 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
     }
     let task = HttpTask { request, encoder, timeouts, expect_continue };
     Ok(Prepared { task, region: endpoint.signing_region, signature: signed, receipt })
+}
+
+/// Which of how many attempts it is, such as `attempt=1; max=3`.
+fn attempt_info(attempt: u32, max: u32) -> Option<HeaderValue> {
+    let mut text = [0; 48];
+    let mut rest = text.as_mut_slice();
+    write!(rest, "attempt={attempt}; max={}", max.max(attempt)).ok()?;
+    let left = rest.len();
+    HeaderValue::from_bytes(&text[..text.len() - left]).ok()
 }
 
 pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, Error> {
@@ -233,10 +249,9 @@ fn can_sign(scheme: AuthScheme) -> bool {
 fn address(plan: &Plan<'_>) -> Result<(ResolvedEndpoint, Uri), Error> {
     let draft = plan.draft;
     let endpoint = resolve(&endpoint_params(plan.session.config(), plan.operation, draft, plan.region))?;
-    let mut key = String::new();
-    if let Some(plain) = &draft.key {
-        uri_encode_path_into(plain, &mut key);
-    }
+    // Most keys have nothing to encode and are not copied.
+    let key: Cow<'_, str> =
+        utf8_percent_encode(draft.key.as_deref().unwrap_or_default(), RESERVED_IN_PATH).into();
     let mut text = String::with_capacity(96 + key.len() + draft.query.len());
     endpoint.write_uri(&mut text, &key, &query(plan));
     let uri = Uri::try_from(text)
@@ -328,10 +343,9 @@ fn checksum_to_send(draft: &Draft, config: &Config) -> Option<ChecksumAlgorithm>
     draft.checksum.clone().or_else(|| by_default.then_some(ChecksumAlgorithm::Crc64Nvme))
 }
 
-/// How the body travels and what the head says of it.
+/// How the body travels.
 struct Body {
     hash: PayloadHash,
-    headers: HeaderMap,
     framing: Framing,
 }
 
@@ -345,18 +359,32 @@ enum Framing {
 }
 
 impl Body {
-    fn of(draft: &Draft, config: &Config, tls: bool, anonymous: bool) -> Result<Self, Error> {
-        let mut body = Self { hash: PayloadHash::EMPTY, headers: HeaderMap::new(), framing: Framing::Plain };
+    /// Adds what the head says of it.
+    fn of(
+        draft: &Draft,
+        headers: &mut HeaderMap,
+        config: &Config,
+        tls: bool,
+        anonymous: bool,
+    ) -> Result<Self, Error> {
+        let mut body = Self { hash: PayloadHash::EMPTY, framing: Framing::Plain };
         match &draft.payload {
             Payload::Empty => {}
             Payload::Unsized => return Err(unsized_payload()),
-            Payload::Bytes(bytes) => body.in_memory(bytes, draft, config, tls)?,
-            Payload::Source { len, .. } => body.streamed(*len, draft, config, tls, anonymous)?,
+            Payload::Bytes(bytes) => body.in_memory(bytes, draft, headers, config, tls)?,
+            Payload::Source { len, .. } => body.streamed(*len, draft, headers, config, tls, anonymous)?,
         }
         Ok(body)
     }
 
-    fn in_memory(&mut self, bytes: &[u8], draft: &Draft, config: &Config, tls: bool) -> Result<(), Error> {
+    fn in_memory(
+        &mut self,
+        bytes: &[u8],
+        draft: &Draft,
+        headers: &mut HeaderMap,
+        config: &Config,
+        tls: bool,
+    ) -> Result<(), Error> {
         let hashed = match config.payload_signing {
             PayloadSigning::Always => true,
             PayloadSigning::Never => false,
@@ -364,7 +392,7 @@ impl Body {
         };
         self.hash = if hashed { PayloadHash::of(bytes) } else { PayloadHash::Unsigned };
         match checksum_to_send(draft, config) {
-            Some(algorithm) => add_checksum(&mut self.headers, &algorithm, bytes),
+            Some(algorithm) => add_checksum(headers, &algorithm, bytes),
             None => Ok(()),
         }
     }
@@ -373,6 +401,7 @@ impl Body {
         &mut self,
         len: u64,
         draft: &Draft,
+        headers: &mut HeaderMap,
         config: &Config,
         tls: bool,
         anonymous: bool,
@@ -400,17 +429,17 @@ impl Body {
         if matches!(self.framing, Framing::Plain) {
             return Ok(());
         }
-        self.headers.insert("x-amz-decoded-content-length", HeaderValue::from(len));
+        headers.insert("x-amz-decoded-content-length", HeaderValue::from(len));
         let encoding = match draft.headers.get(CONTENT_ENCODING).and_then(|v| v.to_str().ok()) {
             Some(own) => HeaderValue::from_str(&format!("aws-chunked,{own}"))
                 .map_err(|_| Error::invalid_input("Content-Encoding has a character that cannot be sent"))?,
             None => HeaderValue::from_static("aws-chunked"),
         };
-        self.headers.insert(CONTENT_ENCODING, encoding);
+        headers.insert(CONTENT_ENCODING, encoding);
         if let Some(name) = trailer
             && let Ok(value) = HeaderValue::from_str(name.as_str())
         {
-            self.headers.insert(HeaderName::from_static("x-amz-trailer"), value);
+            headers.insert(HeaderName::from_static("x-amz-trailer"), value);
         }
         Ok(())
     }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::HeaderValue;
-
 use crate::breaker::CircuitBreaker;
 use crate::config::Config;
 use crate::credentials::{BucketSessions, Cache};
+use crate::encode::hex_pair;
 use crate::endpoint::Region;
 use crate::files::FileId;
 use crate::limit::RateLimiter;
@@ -42,6 +41,9 @@ struct Inner {
     clock: Mutex<ClockSkew>,
 }
 
+/// A UUID as it is written.
+pub(crate) type InvocationId = [u8; 36];
+
 /// How many hosts have a breaker.
 const MAX_BREAKERS: usize = 1_000;
 
@@ -50,7 +52,9 @@ const MAX_REGIONS: usize = 1_000;
 
 impl Session {
     /// A session with empty caches.
-    pub fn new(config: Config) -> Self {
+    pub fn new(mut config: Config) -> Self {
+        // Told by the host once, and not for each request.
+        config.provider = Some(config.provider());
         let adaptive = config.retry.mode == RetryMode::Adaptive;
         Self(Arc::new(Inner {
             rate: adaptive.then(Mutex::default),
@@ -121,17 +125,20 @@ impl Session {
     }
 
     /// A name for one call (a UUID, version 4); `None` if no seed was chosen, for it would not be unique then.
-    pub(crate) fn invocation_id(&self, mut rng: Rng) -> Option<HeaderValue> {
+    pub(crate) fn invocation_id(&self, mut rng: Rng) -> Option<InvocationId> {
         if self.0.config.seed == 0 {
             return None;
         }
         let random = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
         let id = random & !(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-        let mut text = format!("{id:032x}");
-        for at in [20, 16, 12, 8] {
-            text.insert(at, '-');
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (n, byte) in id.to_be_bytes().into_iter().enumerate() {
+            at += usize::from(matches!(n, 4 | 6 | 8 | 10));
+            text[at..at + 2].copy_from_slice(&hex_pair(byte));
+            at += 2;
         }
-        HeaderValue::from_str(&text).ok()
+        Some(text)
     }
 
     pub(crate) fn key(

@@ -114,25 +114,23 @@ impl Timestamp {
         if next().is_some() {
             return None;
         }
-        Self::at(date, clock)
+        Self::at(date, clock.as_bytes())
     }
 
     /// Reads an RFC 3339 date and time, with any number of fraction digits (those after the ninth are
     /// dropped) and any offset.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let (date, rest) = text.trim().split_once(['T', 't', ' '])?;
-        let mut parts = date.splitn(3, '-');
-        let mut part = |len| digits(parts.next()?, len);
-        let date = civil(part(4)?, u8::try_from(part(2)?).ok()?, part(2)?)?;
-        let zone = rest.find(['Z', 'z', '+', '-'])?;
-        let (clock, zone) = rest.split_at(zone);
-        let offset = match zone {
-            "Z" | "z" => 0,
-            _ => {
-                let (hours, minutes) = zone[1..].split_once(':')?;
-                let seconds = i64::from(digits(hours, 2)?) * 3_600 + i64::from(digits(minutes, 2)?) * 60;
-                if zone.starts_with('-') { -seconds } else { seconds }
+        let text = text.trim_ascii().as_bytes();
+        let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't' | b' ', rest @ ..] = text else { return None };
+        let month = u8::try_from(number(&text[5..7])?).ok()?;
+        let date = civil(number(&text[..4])?, month, number(&text[8..10])?)?;
+        let (clock, offset) = match rest {
+            [clock @ .., b'Z' | b'z'] => (clock, 0),
+            [clock @ .., sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+                let seconds = i64::from(number(&[*h1, *h2])? * 3_600 + number(&[*m1, *m2])? * 60);
+                (clock, if *sign == b'-' { -seconds } else { seconds })
             }
+            _ => return None,
         };
         let local = Self::at(date, clock)?;
         Self::from_unix(local.seconds - offset, local.nanos)
@@ -205,25 +203,37 @@ impl Timestamp {
     }
 
     /// `clock` is `hh:mm:ss` with an optional fraction.
-    fn at(date: Date, clock: &str) -> Option<Self> {
-        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-        let mut parts = clock.splitn(3, ':');
-        let mut part = || digits(parts.next()?, 2);
-        let (hour, minute, second) = (part()?, part()?, part()?);
-        if hour > 23 || minute > 59 || second > 60 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+    fn at(date: Date, clock: &[u8]) -> Option<Self> {
+        let [_, _, b':', _, _, b':', _, _, fraction @ ..] = clock else { return None };
+        let (hour, minute, second) = (number(&clock[..2])?, number(&clock[3..5])?, number(&clock[6..8])?);
+        let fraction = match fraction {
+            [] => fraction,
+            [b'.', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => digits,
+            _ => return None,
+        };
+        if hour > 23 || minute > 59 || second > 60 {
             return None;
         }
         // A leap second counts as the first of the next minute, as in POSIX time.
         let days = i64::from(date.to_julian_day()) - UNIX_EPOCH_JULIAN_DAY;
         let seconds = days * 86_400 + i64::from(hour * 3_600 + minute * 60 + second);
-        let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
-        Self::from_unix(seconds, nanos.fold(0, |n, digit| n * 10 + u32::from(digit - b'0')))
+        let mut nanos = 0;
+        let mut unit = 100_000_000;
+        for digit in fraction.iter().take(9) {
+            nanos += u32::from(digit - b'0') * unit;
+            unit /= 10;
+        }
+        Self::from_unix(seconds, nanos)
     }
 }
 
 fn digits(text: &str, len: usize) -> Option<u32> {
-    let fits = text.len() == len && (1..=4).contains(&len) && text.bytes().all(|b| b.is_ascii_digit());
-    if fits { text.parse().ok() } else { None }
+    if text.len() == len && (1..=4).contains(&len) { number(text.as_bytes()) } else { None }
+}
+
+/// Of a few digits, so that it does not overflow.
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))
 }
 
 fn month_of(name: &str) -> Option<u8> {

@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::Ipv4Addr;
 
 use crate::Error;
 
@@ -130,8 +129,8 @@ fn check_arn_text(arn: &str) -> Result<(), Error> {
 
 /// Four numbers, whether or not they are those of a real address.
 fn is_like_ip(name: &str) -> bool {
-    let numbers = name.split('.').filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())).count();
-    name.parse::<Ipv4Addr>().is_ok() || (numbers == 4 && name.split('.').count() == 4)
+    let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+    name.split('.').all(is_number) && name.split('.').count() == 4
 }
 
 /// What is allowed in a key and yet likely to make trouble.
@@ -195,7 +194,9 @@ pub fn check_key(key: &str) -> Result<Vec<KeyWarning>, Error> {
         return Err(refused(format!("the key '{}' has a NUL at byte {at}", Shown(key))));
     }
     let mut warnings = Vec::new();
-    if let Some((at, character)) = key.char_indices().find(|(_, c)| c.is_control()) {
+    // Decoding is left to the few keys that have more than visible ASCII.
+    let is_plain = key.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if !is_plain && let Some((at, character)) = key.char_indices().find(|(_, c)| c.is_control()) {
         warnings.push(KeyWarning::ControlCharacter { character, at });
     }
     if key.split('/').any(|segment| segment == "." || segment == "..") {

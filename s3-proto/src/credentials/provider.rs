@@ -17,7 +17,7 @@ use crate::{Credentials, Error, ErrorKind};
 #[non_exhaustive]
 pub enum CredentialsSource {
     /// These.
-    Static(Credentials),
+    Static(Arc<Credentials>),
     /// The environment, the profile files, and whatever else the AWS SDKs look at; asked when they are needed.
     Default(DefaultChain),
     /// A provider that the program chooses, or that is its own.

@@ -55,8 +55,7 @@ impl Draft {
             bucket_rule: BucketRule::Existing,
             key: None,
             query: String::new(),
-            // Room for what signing adds, so that the map is not moved.
-            headers: HeaderMap::with_capacity(12),
+            headers: HeaderMap::new(),
             payload: Payload::Empty,
             slow: false,
             checksum: None,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::describe::{Members, Place};
 use super::draft::Draft;
@@ -52,7 +52,7 @@ macro_rules! text_by_from_str {
                 Cow::Owned(self.to_string())
             }
             fn parse(text: &str) -> Option<Self> {
-                text.trim().parse().ok()
+                text.trim_ascii().parse().ok()
             }
         }
     )*};
@@ -251,11 +251,20 @@ pub(crate) const CHECKSUMS: [(&str, &str, &str); 10] = [
     ("ChecksumXXHASH128", "x-amz-checksum-xxhash128", "checksum_xxhash128"),
 ];
 
-/// A field that travels in headers of an answer.
-pub trait FromHeaders: Sized {
-    /// Reads it.
+/// A field that travels in headers of an answer, which it takes as they come.
+pub trait FromHeaders: Default {
+    /// Takes this header, if that is its name.
     #[doc(hidden)]
-    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error>;
+    fn take_header(&mut self, wanted: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error>;
+    /// Reads it from all headers.
+    #[doc(hidden)]
+    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
+        let mut field = Self::default();
+        for (found, value) in headers {
+            field.take_header(name, found.as_str(), value)?;
+        }
+        Ok(field)
+    }
     /// Describes it.
     #[doc(hidden)]
     fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>) {
@@ -264,37 +273,48 @@ pub trait FromHeaders: Sized {
 }
 
 impl<T: Text> FromHeaders for Option<T> {
-    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
-        let Some(value) = headers.get(name) else { return Ok(None) };
-        // Bytes over 127 are Latin-1 by the letter of HTTP, but stores send UTF-8.
-        let text = String::from_utf8_lossy(value.as_bytes());
-        match T::parse(&text) {
-            None if text.trim().is_empty() => Ok(None),
-            None => Err(malformed(format!("header '{name}' is not what S3 sends"))),
-            value => Ok(value),
+    // An answer has a dozen headers, an operation up to fifty fields: most often nothing but the comparison is run.
+    #[inline]
+    fn take_header(&mut self, wanted: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error> {
+        if found != wanted {
+            return Ok(false);
         }
+        // Of a header that came twice, the first counts.
+        if self.is_none() {
+            *self = read_header(wanted, value)?;
+        }
+        Ok(true)
+    }
+}
+
+fn read_header<T: Text>(name: &str, value: &HeaderValue) -> Result<Option<T>, Error> {
+    // Bytes over 127 are Latin-1 by the letter of HTTP, but stores send UTF-8.
+    let text = value.to_str().map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed);
+    match T::parse(&text) {
+        None if text.trim().is_empty() => Ok(None),
+        None => Err(malformed(format!("header '{name}' is not what S3 sends"))),
+        value => Ok(value),
     }
 }
 
 impl FromHeaders for bool {
-    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
-        Ok(Option::from_headers(name, headers)?.unwrap_or(false))
+    fn take_header(&mut self, wanted: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error> {
+        let mut flag = None;
+        let taken = flag.take_header(wanted, found, value)?;
+        *self = flag.unwrap_or(*self);
+        Ok(taken)
     }
 }
 
 impl FromHeaders for Metadata {
-    fn from_headers(prefix: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
-        let mut all = Self::new();
-        for (name, value) in headers {
-            if let Some(name) = name.as_str().strip_prefix(prefix) {
-                let value = String::from_utf8_lossy(value.as_bytes());
-                // The same name twice is one value with commas (RFC 9110 section 5.3).
-                all.entry(name.to_owned())
-                    .and_modify(|all: &mut String| *all = format!("{all},{value}"))
-                    .or_insert_with(|| value.into_owned());
-            }
-        }
-        Ok(all)
+    fn take_header(&mut self, prefix: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error> {
+        let Some(name) = found.strip_prefix(prefix) else { return Ok(false) };
+        let value = String::from_utf8_lossy(value.as_bytes());
+        // The same name twice is one value with commas (RFC 9110 section 5.3).
+        self.entry(name.to_owned())
+            .and_modify(|all: &mut String| *all = format!("{all},{value}"))
+            .or_insert_with(|| value.into_owned());
+        Ok(true)
     }
     fn describe(field: &'static str, prefix: &'static str, to: &mut MembersRef<'_>) {
         to.0.add(field, Place::HeaderPrefix, prefix);
@@ -302,16 +322,16 @@ impl FromHeaders for Metadata {
 }
 
 impl FromHeaders for Option<Checksum> {
-    fn from_headers(_: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
-        for (_, header, _) in CHECKSUMS {
-            if let Some(text) = headers.get(header).and_then(|v| v.to_str().ok()) {
-                let algorithm = algorithm_of(header, "x-amz-checksum-");
-                return Checksum::parse(algorithm, text)
-                    .map(Some)
-                    .map_err(|_| malformed(format!("header '{header}' is not a checksum")));
-            }
+    fn take_header(&mut self, _: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error> {
+        const PREFIX: &str = "x-amz-checksum-";
+        if !found.starts_with(PREFIX) || !CHECKSUMS.iter().any(|(_, header, _)| *header == found) {
+            return Ok(false);
         }
-        Ok(None)
+        if let (None, Ok(text)) = (&self, value.to_str()) {
+            let checksum = Checksum::parse(algorithm_of(found, PREFIX), text);
+            *self = Some(checksum.map_err(|_| malformed(format!("header '{found}' is not a checksum")))?);
+        }
+        Ok(true)
     }
     fn describe(_: &'static str, _: &'static str, to: &mut MembersRef<'_>) {
         for (_, header, field) in CHECKSUMS {
@@ -368,11 +388,13 @@ impl<T: Text> Element for T {
     fn read_optional(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
         let name = reader.name();
         let text = reader.text()?;
-        match T::parse(&text) {
-            None if text.trim().is_empty() => Ok(None),
-            None => Err(malformed(format!("<{name}> in {} is not what S3 sends", reader.path()))),
-            value => Ok(value),
-        }
+        let value = match T::parse(&text) {
+            None if text.trim().is_empty() => None,
+            None => return Err(malformed(format!("<{name}> in {} is not what S3 sends", reader.path()))),
+            value => value,
+        };
+        reader.reuse(text);
+        Ok(value)
     }
     fn write(&self, name: &str, writer: &mut Writer) {
         writer.element(name, &self.text());
@@ -479,8 +501,11 @@ impl<T: Element> Slot for Vec<T> {
         found: &str,
         reader: &mut Reader<'_>,
     ) -> Result<bool, Error> {
+        if found == wanted {
+            add_entry(partial, reader)?;
+            return Ok(true);
+        }
         match wanted.split_once('/') {
-            None if found == wanted => add_entry(partial, reader)?,
             Some((outer, inner)) if found == outer => {
                 while let Some(name) = reader.child()? {
                     if name == inner { add_entry(partial, reader)? } else { reader.skip()? }

@@ -267,10 +267,18 @@ macro_rules! operation {
                 $(
                     let $or = $crate::ops::field::read_root::<$ort>(body, $orn)?;
                 )?
+                $($(let mut $oh = <$oht>::default();)*)?
+                $(let mut $ometadata = $crate::ops::Metadata::new();)?
+                for (name, value) in &head.headers {
+                    let name = name.as_str();
+                    let _taken = false
+                        $($(|| FromHeaders::take_header(&mut $oh, $ohn, name, value)?)*)?
+                        $(|| FromHeaders::take_header(&mut $ometadata, $oprefix, name, value)?)?;
+                }
                 #[allow(unused_mut)]
                 let mut output = $output {
-                    $($($oh: FromHeaders::from_headers($ohn, &head.headers)?,)*)?
-                    $($ometadata: FromHeaders::from_headers($oprefix, &head.headers)?,)?
+                    $($($oh,)*)?
+                    $($ometadata,)?
                     $($($ob: Slot::finish($ob, $obn)?,)*)?
                     $($or,)?
                 };

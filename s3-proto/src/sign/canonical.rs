@@ -26,11 +26,10 @@ pub(super) struct Canonical<'a> {
 }
 
 impl<'a> Canonical<'a> {
-    /// `query` has been through [`canonical_components`].
+    /// Without a query yet.
     pub(super) fn new(
         head: &'a impl RequestHead,
         headers: &'a HeaderMap,
-        query: &'a str,
         payload: &'a PayloadText,
         options: SigningOptions,
     ) -> Result<Self, Error> {
@@ -41,10 +40,15 @@ impl<'a> Canonical<'a> {
                 path => path,
             },
             options,
-            query: query_list(query),
+            query: List::new(),
             headers: header_list(head.uri(), headers)?,
             payload: payload.as_bytes(),
         })
+    }
+
+    /// Sets the query, which has been through [`canonical_components`].
+    pub(super) fn set_query(&mut self, query: &'a str) {
+        self.query = query_list(query);
     }
 
     /// The SHA-256 of the text, in hexadecimal.
@@ -257,6 +261,9 @@ fn host_of(uri: &Uri) -> Result<&str, Error> {
         return Err(Error::invalid_input("a request without a host cannot be signed"));
     };
     let text = authority.as_str();
+    if !text.bytes().any(|b| matches!(b, b'@' | b':')) {
+        return Ok(text);
+    }
     let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
     let default_port = match (uri.scheme_str(), authority.port_u16()) {
         (Some("http"), Some(80)) | (Some("https"), Some(443)) => true,

@@ -32,7 +32,8 @@ pub fn sign_headers(
     prepare(request.headers_mut(), &payload, params)?;
 
     let query = canonical_components(request.uri().query().unwrap_or_default());
-    let canonical = Canonical::new(request, request.headers(), &query, &payload, params.options)?;
+    let mut canonical = Canonical::new(request, request.headers(), &payload, params.options)?;
+    canonical.set_query(&query);
     let signature = params.key.sign_digests(params.key.algorithm(), &params.now, &[&canonical.digest()]);
     let authorization = authorization(&canonical, params, &signature)?;
 
@@ -57,7 +58,8 @@ pub fn explain_headers(
     let mut headers = request.headers().clone();
     prepare(&mut headers, &payload, params)?;
     let query = canonical_components(request.uri().query().unwrap_or_default());
-    let canonical = Canonical::new(request, &headers, &query, &payload, params.options)?;
+    let mut canonical = Canonical::new(request, &headers, &payload, params.options)?;
+    canonical.set_query(&query);
     Ok(explain(&canonical, params))
 }
 

@@ -153,6 +153,22 @@ impl SigningKey {
         self.scope().split('/').nth(index).unwrap_or_default()
     }
 
+    /// Whether it is the key of this access key id, day, region (or set of them) and service.
+    pub(super) fn is_of(
+        &self,
+        access_key_id: &str,
+        date: &str,
+        region: (Option<&str>, &str),
+        service: &str,
+    ) -> bool {
+        let (region_set, region) = region;
+        let scope = [access_key_id, "/", date, "/", region, "/", service, "/aws4_request"];
+        let scope = if region_set.is_some() { [&scope[..4], &scope[6..]] } else { [&scope[..], &[]] };
+        let mut parts = scope.into_iter().flatten();
+        self.region_set() == region_set
+            && parts.try_fold(self.credential(), |rest, part| rest.strip_prefix(part)) == Some("")
+    }
+
     /// Signs the pieces of a string to sign.
     pub(super) fn sign(&self, pieces: &[&[u8]]) -> Signature {
         match &self.0.signer {

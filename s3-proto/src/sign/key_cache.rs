@@ -81,18 +81,15 @@ impl KeyCache {
         &mut self,
         credentials: &Credentials,
         time: Timestamp,
-        (region_set, region): (Option<&str>, &str),
+        region: (Option<&str>, &str),
         service: &str,
         derive: impl FnOnce() -> Result<SigningKey, Error>,
     ) -> Result<SigningKey, Error> {
         let now = time.amz_date();
+        let date = std::str::from_utf8(&now[..8]).unwrap_or_default();
         let secret = credentials.secret_access_key();
         let found = self.entries.iter().position(|Entry { secret: cached, key }| {
-            key.access_key_id() == credentials.access_key_id()
-                && key.date().as_bytes() == &now[..8]
-                && key.region_set() == region_set
-                && key.region() == region
-                && key.service() == service
+            key.is_of(credentials.access_key_id(), date, region, service)
                 && same_secret(cached.expose(), secret.expose())
         });
         if let Some(index) = found {

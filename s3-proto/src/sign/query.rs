@@ -1,12 +1,14 @@
 //! Signing in the query: URLs that work for whoever has them.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 use http::header::{AUTHORIZATION, HOST, HeaderMap};
 use http::uri::{PathAndQuery, Uri};
+use percent_encoding::percent_encode;
 
 use super::canonical::{Canonical, canonical_components};
 use super::header::explain;
@@ -15,7 +17,7 @@ use super::{
     X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN,
 };
 use crate::Error;
-use crate::encode::uri_encode_into;
+use crate::encode::{RESERVED, uri_encode_into};
 use crate::redact::{redact_headers, redact_uri};
 use crate::timestamp::Timestamp;
 
@@ -102,19 +104,20 @@ pub fn presign(
         return Err(Error::invalid_input(message));
     }
 
-    let draft = Draft::new(request, expires, params)?;
+    let headers = without_signature(request.headers());
     let payload = PayloadText::new(payload);
-    let query = canonical_components(&draft.query);
-    let canonical = Canonical::new(request, &draft.headers, &query, &payload, params.options)?;
+    let mut canonical = Canonical::new(request, &headers, &payload, params.options)?;
+    let mut target = Target::new(request, expires, &canonical, params)?;
+    let query = target.canonical_query();
+    canonical.set_query(&query);
     let signature = params.key.sign_digests(params.key.algorithm(), &params.now, &[&canonical.digest()]);
 
-    let mut query = draft.query.clone();
     if let Some(token) = params.credentials.session_token().filter(|_| params.options.omit_session_token) {
-        push_parameter(&mut query, params.token_parameter(), token.expose());
+        target.push(params.token_parameter(), token.expose());
     }
-    push_parameter(&mut query, "X-Amz-Signature", signature.as_str());
-    let uri = with_query(request.uri(), &query)?;
-    let mut headers = draft.headers;
+    target.push("X-Amz-Signature", signature.as_str());
+    let uri = target.into_uri(request.uri())?;
+    let mut headers = headers;
     headers.remove(HOST);
     let method = request.method().clone();
     Ok(Presigned { method, uri, headers, body: Bytes::new(), expires_at, expires_in, signature })
@@ -130,10 +133,12 @@ pub fn explain_presigned(
     expires: Duration,
     params: &SigningParams<'_>,
 ) -> Result<Explanation, Error> {
-    let draft = Draft::new(request, checked_expiry(expires)?, params)?;
+    let headers = without_signature(request.headers());
     let payload = PayloadText::new(payload);
-    let query = canonical_components(&draft.query);
-    let canonical = Canonical::new(request, &draft.headers, &query, &payload, params.options)?;
+    let mut canonical = Canonical::new(request, &headers, &payload, params.options)?;
+    let target = Target::new(request, checked_expiry(expires)?, &canonical, params)?;
+    let query = target.canonical_query();
+    canonical.set_query(&query);
     Ok(explain(&canonical, params))
 }
 
@@ -147,75 +152,82 @@ fn checked_expiry(expires: Duration) -> Result<Duration, Error> {
     }
 }
 
-/// The request with all that is signed in it.
-struct Draft {
-    query: String,
-    headers: HeaderMap,
+/// What a signature in headers left behind would contradict the one in the query.
+fn without_signature(given: &HeaderMap) -> HeaderMap {
+    let signing =
+        [&X_AMZ_DATE, &X_AMZ_SECURITY_TOKEN, &X_AMZ_S3SESSION_TOKEN, &X_AMZ_REGION_SET, &AUTHORIZATION];
+    let kept = given.iter().filter(|(name, _)| !signing.contains(name));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-impl Draft {
-    fn new(request: &impl RequestHead, expires: Duration, params: &SigningParams<'_>) -> Result<Self, Error> {
+/// Path and query with all that is signed in them, in the one piece of memory that the URL will have.
+struct Target {
+    text: String,
+    /// Where the query starts, and in it what was added here.
+    query_at: usize,
+    added_at: usize,
+}
+
+impl Target {
+    fn new(
+        request: &impl RequestHead,
+        expires: Duration,
+        canonical: &Canonical<'_>,
+        params: &SigningParams<'_>,
+    ) -> Result<Self, Error> {
         let given = request.uri().query().unwrap_or_default();
         if given.split('&').any(|pair| pair.starts_with("X-Amz-Signature=")) {
             return Err(Error::invalid_input("the URL to presign is signed already"));
         }
-        let mut headers = HeaderMap::with_capacity(request.headers().len());
-        for (name, value) in request.headers() {
-            // What a signature in headers left behind would contradict the one in the query.
-            let signing = [
-                &X_AMZ_DATE,
-                &X_AMZ_SECURITY_TOKEN,
-                &X_AMZ_S3SESSION_TOKEN,
-                &X_AMZ_REGION_SET,
-                &AUTHORIZATION,
-            ];
-            if !signing.contains(&name) {
-                headers.append(name, value.clone());
-            }
+        let path = match request.uri().path() {
+            "" => "/",
+            path => path,
+        };
+        let token = params.credentials.session_token().map_or(0, |token| 2 * token.expose().len());
+        let mut text = String::with_capacity(path.len() + given.len() + token + 512);
+        for part in [path, "?", given] {
+            text.push_str(part);
         }
-        let mut names = String::new();
-        {
-            // Only the names matter here, which neither query nor payload changes.
-            let payload = PayloadText::new(&PayloadHash::Unsigned);
-            let canonical = Canonical::new(request, &headers, "", &payload, params.options)?;
-            let mut put = |piece: &[u8]| names.extend(piece.iter().copied().map(char::from));
-            canonical.write_names(b";", &mut put);
-        }
-        let mut query = String::with_capacity(given.len() + 512);
-        query.push_str(given);
-        push_parameter(&mut query, "X-Amz-Algorithm", params.key.algorithm());
-        push_parameter(&mut query, "X-Amz-Credential", params.key.credential());
-        push_parameter(&mut query, "X-Amz-Date", &String::from_utf8_lossy(&params.now));
-        push_parameter(&mut query, "X-Amz-Expires", &expires.as_secs().to_string());
-        push_parameter(&mut query, "X-Amz-SignedHeaders", &names);
+        let (query_at, added_at) = (path.len() + 1, text.len());
+        let mut target = Self { text, query_at, added_at };
+        target.push("X-Amz-Algorithm", params.key.algorithm());
+        target.push("X-Amz-Credential", params.key.credential());
+        target.push("X-Amz-Date", std::str::from_utf8(&params.now).unwrap_or_default());
+        // Writing to a string cannot fail.
+        let _ = write!(target.text, "&X-Amz-Expires={}&X-Amz-SignedHeaders=", expires.as_secs());
+        canonical.write_names(b";", &mut |piece| target.text.extend(percent_encode(piece, RESERVED)));
         if let Some(regions) = params.key.region_set() {
-            push_parameter(&mut query, "X-Amz-Region-Set", regions);
+            target.push("X-Amz-Region-Set", regions);
         }
         if let Some(token) = params.credentials.session_token().filter(|_| !params.options.omit_session_token)
         {
-            push_parameter(&mut query, params.token_parameter(), token.expose());
+            target.push(params.token_parameter(), token.expose());
         }
-        Ok(Self { query, headers })
+        Ok(target)
     }
-}
 
-fn push_parameter(query: &mut String, name: &str, value: &str) {
-    if !query.is_empty() {
-        query.push('&');
+    fn push(&mut self, name: &str, value: &str) {
+        if self.text.len() > self.query_at {
+            self.text.push('&');
+        }
+        self.text.push_str(name);
+        self.text.push('=');
+        uri_encode_into(value, &mut self.text);
     }
-    query.push_str(name);
-    query.push('=');
-    uri_encode_into(value, query);
-}
 
-fn with_query(uri: &Uri, query: &str) -> Result<Uri, Error> {
-    let unusable = || Error::invalid_input("the presigned URL is too long or malformed");
-    let path = match uri.path() {
-        "" => "/",
-        path => path,
-    };
-    let target = [path, "?", query].concat();
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|e| unusable().with_source(e))?);
-    Uri::from_parts(parts).map_err(|e| unusable().with_source(e))
+    /// What was given is made canonical; what was added here is so already.
+    fn canonical_query(&self) -> Cow<'_, str> {
+        match canonical_components(&self.text[self.query_at..self.added_at]) {
+            Cow::Borrowed(_) => Cow::Borrowed(&self.text[self.query_at..]),
+            Cow::Owned(given) => Cow::Owned(given + &self.text[self.added_at..]),
+        }
+    }
+
+    fn into_uri(self, base: &Uri) -> Result<Uri, Error> {
+        let unusable = || Error::invalid_input("the presigned URL is too long or malformed");
+        let mut parts = base.clone().into_parts();
+        parts.path_and_query =
+            Some(PathAndQuery::try_from(self.text).map_err(|e| unusable().with_source(e))?);
+        Uri::from_parts(parts).map_err(|e| unusable().with_source(e))
+    }
 }

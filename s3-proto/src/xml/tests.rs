@@ -319,6 +319,18 @@ fn writer_writes() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// With a comment in it, a leaf is the parser's.
+    #[test]
+    fn a_leaf_is_read_as_the_parser_reads_it(
+        name in "(K|Skip|B|[a-zA-Z_é:.0-9-]{1,4})", space in "[ \n]{0,2}", text in "[^<&]{0,20}", end in "[ /]?"
+    ) {
+        let document = |comment: &str| {
+            format!("<A>{space}<{name}>{comment}{text}</{name}{end}>{space}<K>{comment}{text}</K></A>")
+        };
+        let (leaf, parsed) = (read(document("").as_bytes()), read(document("<!-- -->").as_bytes()));
+        prop_assert_eq!(leaf.ok(), parsed.ok());
+    }
+
     #[test]
     fn round_trip(texts in proptest::collection::vec(any::<String>(), 0..8), space in any::<Option<String>>()) {
         let mut xml = Writer::new("Root", space.as_deref());
