@@ -86,6 +86,37 @@ pub async fn load_config(environment: Environment) -> Result<Config, Error> {
     s3_io::driver::load_config::<AsyncStd>(environment).await
 }
 
+/// A service by script, for tests of code that uses a [`Client`] (feature `testing`): no network, and waits that
+/// take no time.
+///
+/// ```
+/// use http::Method;
+/// use s3_async_std::Client;
+/// use s3_async_std::testing::{Mock, Reply};
+///
+/// // The code under test.
+/// async fn publish(client: &Client, data: &'static str) -> Result<(), s3_async_std::Error> {
+///     client.put_object("reports", "last.csv", data).await?;
+///     Ok(())
+/// }
+///
+/// # fn main() -> Result<(), s3_async_std::Error> { async_std::task::block_on(async {
+/// let mock = Mock::new();
+/// mock.expect(Method::PUT, "/reports/last.csv").reply(Reply::error(503, "SlowDown")).reply(200);
+/// let client = Client::new(mock.config())?;
+///
+/// publish(&client, "a,b").await?;
+///
+/// mock.verify();
+/// assert_eq!(mock.requests()[0].body, "a,b");
+/// assert_eq!(mock.waits().len(), 1);
+/// # Ok(()) }) }
+/// ```
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use s3_proto::testing::*;
+}
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

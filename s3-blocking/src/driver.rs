@@ -38,7 +38,14 @@ impl Blocking {
         self.transport.stats()
     }
 
-    fn start<M: Machine + Send>(&self, machine: M, source: Option<Source>, deliver: bool) -> Run<M> {
+    fn start<M: Machine + Send + 'static>(
+        &self,
+        machine: M,
+        source: Option<Source>,
+        deliver: bool,
+    ) -> Run<impl Machine<Item = M::Item, Output = M::Output> + Send + 'static + use<M>> {
+        #[cfg(feature = "testing")]
+        let machine = s3_proto::testing::Mocked::new(machine, &self.session);
         Run::new(machine, self.transport.clone(), self.clock, self.cancel.as_ref(), source, deliver)
     }
 }

@@ -69,6 +69,36 @@ pub use s3_proto::{Config, Credentials, Error, ErrorKind, Phase};
 pub use source::Source;
 pub use transport::{Resolve, SystemResolver};
 
+/// A service by script, for tests of code that uses a [`Client`] (feature `testing`): no network, and waits that
+/// take no time.
+///
+/// ```
+/// use http::Method;
+/// use s3_blocking::Client;
+/// use s3_blocking::testing::{Mock, Reply};
+///
+/// // The code under test.
+/// fn publish(client: &Client, data: &'static str) -> Result<(), s3_blocking::Error> {
+///     client.put_object("reports", "last.csv", data).send()?;
+///     Ok(())
+/// }
+///
+/// let mock = Mock::new();
+/// mock.expect(Method::PUT, "/reports/last.csv").reply(Reply::error(503, "SlowDown")).reply(200);
+/// let client = Client::new(mock.config())?;
+///
+/// publish(&client, "a,b")?;
+///
+/// mock.verify();
+/// assert_eq!(mock.requests()[0].body, "a,b");
+/// assert_eq!(mock.waits().len(), 1);
+/// # Ok::<(), s3_blocking::Error>(())
+/// ```
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use s3_proto::testing::*;
+}
+
 /// Its examples are compiled as well.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

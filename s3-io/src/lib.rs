@@ -1,7 +1,7 @@
 //! What the drivers share beside the protocol: files, clocks, TLS, proxies, the framing of uploads, and what went
 //! wrong below HTTP.
 //!
-//! The feature `hyper` adds what all drivers on async runtimes share.
+//! The feature `hyper` adds what all drivers on async runtimes share; `testing` has scripts in place of the network.
 //!
 //! Internal to this family of packages; nothing here is promised to stay as it is.
 #![forbid(unsafe_code)]
@@ -9,6 +9,8 @@
 mod body;
 mod buffers;
 mod cancel;
+#[cfg(feature = "testing")]
+mod capture;
 pub mod clock;
 #[cfg(feature = "hyper")]
 pub mod driver;
@@ -28,6 +30,8 @@ pub mod tls;
 pub use body::{Meter, PartFile, to_io, unwritten};
 pub use buffers::Buffers;
 pub use cancel::{Cancel, Registration};
+#[cfg(feature = "testing")]
+pub use capture::Capture;
 pub use failure::{Failure, Unanswered};
 pub use framing::{Framing, SLICE};
 pub use local::is_local;

@@ -69,6 +69,9 @@ pub struct Config {
     /// What waits between attempts are drawn from. A driver sets it at random; a fixed one makes runs
     /// repeatable.
     pub seed: u64,
+    /// A script in place of the network.
+    #[cfg(feature = "testing")]
+    pub(crate) mock: Option<crate::testing::Mock>,
 }
 
 /// Which bodies are hashed into the signature.
@@ -112,6 +115,8 @@ impl Config {
             trace_keys: false,
             expect_continue: None,
             seed: 0,
+            #[cfg(feature = "testing")]
+            mock: None,
         })
     }
 
@@ -193,6 +198,13 @@ impl Config {
     /// For a store of this kind, whatever its host is called.
     pub fn with_provider(mut self, provider: Provider) -> Self {
         self.provider = Some(provider);
+        self
+    }
+
+    /// To this mock instead of the network, by its clock. See [`Mock::config`](crate::testing::Mock::config).
+    #[cfg(feature = "testing")]
+    pub fn with_mock(mut self, mock: &crate::testing::Mock) -> Self {
+        self.mock = Some(mock.clone());
         self
     }
 

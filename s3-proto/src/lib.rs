@@ -64,6 +64,7 @@
 //! - `sigv4a`: Signature V4a, for multi-region access points, by p256.
 //! - `metrics`: counters and histograms by the facade of that name; spans and events by `tracing` are always
 //!   there.
+//! - `testing`: `testing::Mock`, a service by script for tests of code that uses a client.
 #![forbid(unsafe_code)]
 
 mod ambiguity;
@@ -96,6 +97,8 @@ mod session;
 mod shortcuts;
 pub mod sign;
 pub mod skew;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timestamp;
 pub mod transfer;
 mod turn;

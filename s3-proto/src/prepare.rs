@@ -141,6 +141,12 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         timeouts.first_byte = None;
         timeouts.idle = None;
     }
+    #[cfg(feature = "testing")]
+    request.extensions_mut().insert(crate::testing::About {
+        operation: plan.operation,
+        bucket: draft.bucket.clone(),
+        key: draft.key.clone(),
+    });
     let task = HttpTask { request, encoder, timeouts, expect_continue };
     Ok(Prepared { task, region: endpoint.signing_region, signature: signed, receipt })
 }

@@ -31,6 +31,8 @@ mod faults;
 mod harness;
 #[path = "parity/listing.rs"]
 mod listing;
+#[path = "parity/mocks.rs"]
+mod mocks;
 #[path = "parity/multipart.rs"]
 mod multipart;
 #[path = "parity/objects.rs"]
@@ -79,6 +81,7 @@ fn scenarios<H: Harness>() -> Vec<Scenario<H>> {
     if std::env::var_os("S3_ENDPOINT_URL").is_none() {
         all.extend(faults::scenarios());
         all.extend(credentials::scenarios());
+        all.extend(mocks::scenarios());
     }
     all
 }

@@ -2,6 +2,8 @@
 
 mod connect;
 mod gate;
+#[cfg(feature = "testing")]
+mod scripted;
 mod upload;
 mod wire;
 
@@ -80,9 +82,13 @@ impl Transport {
         reader: Option<Reader>,
         cancel: &Cancel,
     ) -> Result<(http::response::Parts, Download), Unanswered> {
+        let host = task.request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
+        let permit = self.gate.enter(host, task.timeouts.pool, cancel)?;
+        #[cfg(feature = "testing")]
+        if let Some(line) = s3_proto::testing::Line::of(&task) {
+            return scripted::answer(&line, task, reader, permit);
+        }
         let HttpTask { request, encoder, timeouts, expect_continue } = task;
-        let host = request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        let permit = self.gate.enter(host, timeouts.pool, cancel)?;
         let exchange = Exchange::new(timeouts, cancel.clone());
         let (mut parts, payload) = request.into_parts();
         if expect_continue {

@@ -41,7 +41,14 @@ impl<R: Runtime> Engine<R> {
         &self.transport
     }
 
-    fn start<M: Machine>(&self, machine: M, source: Option<Source>, deliver: bool) -> Run<R, M> {
+    fn start<M: Machine + Send + 'static>(
+        &self,
+        machine: M,
+        source: Option<Source>,
+        deliver: bool,
+    ) -> Run<R, impl Machine<Item = M::Item, Output = M::Output> + Send + 'static + use<R, M>> {
+        #[cfg(feature = "testing")]
+        let machine = s3_proto::testing::Mocked::new(machine, &self.session);
         Run::new(machine, self.transport.clone(), source, self.cancel.as_ref(), deliver)
     }
 }

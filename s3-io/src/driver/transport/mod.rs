@@ -4,6 +4,8 @@ mod connect;
 mod download;
 mod errors;
 mod pool;
+#[cfg(feature = "testing")]
+mod scripted;
 mod upload;
 
 use std::marker::PhantomData;
@@ -19,7 +21,10 @@ use hyper_util::client::legacy::{Client, ResponseFuture};
 use s3_proto::{Error, HttpTask, Instant, Payload, Phase, Timeouts};
 use tokio_rustls::TlsConnector;
 
+#[cfg(not(feature = "testing"))]
 pub use download::Download;
+#[cfg(feature = "testing")]
+pub use scripted::Download;
 
 use super::runtime::{Clock, Glue, Runtime};
 use super::source::Reader;
@@ -141,6 +146,10 @@ impl<R: Runtime> Transport<R> {
         task: HttpTask,
         reader: Option<Reader>,
     ) -> Result<(http::response::Parts, Download), Unanswered> {
+        #[cfg(feature = "testing")]
+        if let Some(line) = s3_proto::testing::Line::of(&task) {
+            return scripted::answer(line, task, reader).await;
+        }
         let timeouts = task.timeouts;
         let host = task.request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
         let mut permit = self.gate.enter(host, timeouts.pool).await?;
