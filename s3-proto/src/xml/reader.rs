@@ -44,7 +44,7 @@ pub struct Reader<'a> {
     /// The innermost open element is `<self-closing/>`: it has neither content nor an end tag to come.
     empty: bool,
     /// The text of the innermost open element, if that was read together with its tags.
-    leaf: Option<&'a str>,
+    leaf: Option<Cow<'a, str>>,
     started: bool,
     namespace_missing: bool,
     url_decoding: bool,
@@ -166,9 +166,9 @@ impl<'a> Reader<'a> {
         const EXPECTED: &str = "expected text and then the end tag";
         self.check_inside()?;
         if self.empty || self.leaf.is_some() {
-            let text = self.leaf.unwrap_or_default();
+            let text = self.leaf.take().unwrap_or_default();
             self.leave();
-            return Ok(Cow::Borrowed(text));
+            return Ok(text);
         }
         let mut text = Cow::Borrowed("");
         loop {
@@ -344,13 +344,14 @@ impl<'a> Reader<'a> {
         let (name, content) =
             tag.split_at_checked(tag.bytes().position(|byte| !PLAIN[usize::from(byte)])?)?;
         let content = content.strip_prefix('>')?;
-        let (text, end) =
-            content.split_at_checked(content.bytes().position(|b| matches!(b, b'<' | b'&'))?)?;
+        let (text, end) = content.split_at_checked(content.bytes().position(|byte| byte == b'<')?)?;
         let rest = end.strip_prefix("</")?.strip_prefix(name)?.strip_prefix('>')?;
         let fits = name.len() <= MAX_NAME && text.len() <= MAX_TEXT && self.open.len() < MAX_DEPTH;
         if !fits || !begins_name(name) {
             return None;
         }
+        let text =
+            if text.contains('&') { Cow::Owned(self.without_references(text)?) } else { Cow::Borrowed(text) };
         let passed = whole.len() - rest.len();
         let ahead = self.xml.get_mut();
         *ahead = ahead.get(passed..)?;
@@ -358,6 +359,20 @@ impl<'a> Reader<'a> {
         self.open.push(name);
         self.leaf = Some(text);
         Some(name)
+    }
+
+    /// The text with its references resolved, if all of them can be.
+    fn without_references(&mut self, mut text: &str) -> Option<String> {
+        let mut resolved = std::mem::take(&mut self.spare);
+        resolved.clear();
+        while let Some((before, after)) = text.split_once('&') {
+            let (reference, after) = after.split_once(';')?;
+            resolved.push_str(before);
+            resolved.push(referred(reference)?);
+            text = after;
+        }
+        resolved.push_str(text);
+        Some(resolved)
     }
 
     /// Where the parser stands in `text`.
@@ -391,15 +406,8 @@ impl<'a> Reader<'a> {
     }
 
     fn resolve(&mut self, reference: &str) -> Result<char, Error> {
-        let resolved = match reference {
-            "amp" => Some('&'),
-            "lt" => Some('<'),
-            "gt" => Some('>'),
-            "quot" => Some('"'),
-            "apos" => Some('\''),
-            _ => reference.strip_prefix('#').and_then(numeric),
-        };
-        resolved.ok_or_else(|| self.fail(MALFORMED, "expected a predefined entity or a numeric reference"))
+        referred(reference)
+            .ok_or_else(|| self.fail(MALFORMED, "expected a predefined entity or a numeric reference"))
     }
 
     #[cold]
@@ -554,6 +562,18 @@ fn local_name(name: &str) -> Option<&str> {
     }
     let (_, local) = name.split_once(':')?;
     (valid_name(name) && valid_name(local)).then_some(local)
+}
+
+/// The character that `&reference;` stands for.
+fn referred(reference: &str) -> Option<char> {
+    match reference {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => reference.strip_prefix('#').and_then(numeric),
+    }
 }
 
 /// The character that `&#...;` stands for. Those that XML 1.0 does not allow are let through: keys may have them.
