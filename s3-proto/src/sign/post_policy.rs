@@ -110,13 +110,20 @@ impl PostPolicy {
     /// Signs the policy, and gives the fields of the form.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if bucket or key are missing, if the range
-    /// of lengths is empty, or if the policy expires before it is signed.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if bucket or key are missing, if there is a
+    /// condition on what signing itself adds, if the range of lengths is empty, or if the policy expires before
+    /// it is signed.
     pub fn sign(&self, params: &SigningParams<'_>) -> Result<PostForm, Error> {
         for needed in ["bucket", "key"] {
             if !self.conditions.iter().any(|c| c.field() == Some(needed)) {
                 return Err(Error::invalid_input(format!("the POST policy has no condition on {needed:?}")));
             }
+        }
+        let is_taken = |field: &&str| TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(field));
+        if let Some(field) = self.conditions.iter().filter_map(Condition::field).find(is_taken) {
+            let message =
+                format!("the POST policy has a condition on {field:?}, which signing sets by itself");
+            return Err(Error::invalid_input(message));
         }
         if self.conditions.iter().any(|c| matches!(c, Condition::Length(min, max) if min > max)) {
             return Err(Error::invalid_input("the POST policy's least length is above its greatest"));
@@ -198,6 +205,17 @@ impl Condition {
         }
     }
 }
+
+/// Fields that are nobody else's: what signing adds, and the data.
+const TAKEN: &[&str] = &[
+    "policy",
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "file",
+];
 
 /// The fields that both the form and the policy have.
 fn signing_fields(params: &SigningParams<'_>) -> Vec<(&'static str, String)> {
@@ -348,6 +366,8 @@ mod tests {
             in_an_hour().key("k"),
             in_an_hour().bucket("b"),
             in_an_hour().bucket("b").key("k").content_length_range(2, 1),
+            in_an_hour().bucket("b").key("k").condition("Policy", "e30="),
+            in_an_hour().bucket("b").key("k").condition_starts_with("x-amz-date", "2026"),
             PostPolicy::new(Timestamp::UNIX_EPOCH).bucket("b").key("k"),
         ];
         for policy in wrong {
