@@ -112,8 +112,8 @@ fn main() -> ExitCode {
         origin::run(options.scale().pages);
     } else if let Some((client, workload, address)) = options.client {
         machine::pin(1, options.spread);
-        let world = World::new(address, std::env::current_dir().unwrap(), options.scale(), options.spread);
-        println!("{}", client.measure(workload, world).to_json());
+        let world = World::new(address, &std::env::current_dir().unwrap(), options.scale(), options.spread);
+        println!("{}", client.measure(workload, &world).to_json());
     } else {
         let report = compare(&options);
         println!("{}", if options.json { report.to_json() } else { report.to_text() });
