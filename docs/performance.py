@@ -152,7 +152,7 @@ def peers(path):
             groups.append((name, [(c[0], cpu(c), seconds(cpu(c) / 1e6)) for c in shown]))
     (DATA / "peers.svg").write_text(bars("Processor time an operation, beside the peers", groups))
     rounds = max(map(len, samples.values()))
-    return f"Medians of {rounds} rounds.\n\n![Processor time beside the peers](performance/peers.svg)\n\n" + "\n\n".join(text)
+    return f"Medians, rounds: {rounds}.\n\n![Processor time beside the peers](performance/peers.svg)\n\n" + "\n\n".join(text)
 
 
 def main():
@@ -163,6 +163,7 @@ def main():
         if bench["spread"]
         else "The origin has one processor to itself, the client another with a runtime of one thread"
     )
+    memory = int(machine["memory"].split()[0]) >> 20
     page = f"""# Performance
 
 How much the drivers cost beside the HTTP clients that they are built on. Written by `docs/performance.py` from the
@@ -171,7 +172,8 @@ figures in `docs/performance/`; do not edit by hand.
 ## Method
 
 `cargo run --release -p s3-tests --bin bench` starts an origin on loopback, a process that looks at no signature and
-makes up what it sends, and runs each workload with each client in turn, every time in a process of its own. {placed}.
+makes up what it sends, and runs each workload with each client in turn, every time in a process of its own.
+{placed}.
 
 The floor moves the same bytes over as many connections without any idea of S3: hyper with its pool for the async
 drivers, ureq with its own for the blocking one. It does what cannot be left out: it computes the same CRC64NVME of
@@ -182,10 +184,10 @@ it has to, times each phase out, reads heads and XML, and compares checksums on 
 - CPU is user and system time of the client's process, after a warm-up for small objects. One upload, download or list
   is one operation.
 - Peak memory is that of the whole process, program and runtime included.
-- Figures are medians of {bench['rounds']} rounds. Ratios are medians of the rounds' ratios to the floor beside it; times
-  of another hour are not comparable.
+- Rounds: {bench['rounds']}. Figures are their medians, ratios the medians of each round's ratio to the floor beside it. Times
+  of another hour, or of a busier machine, are not comparable; ratios are, roughly.
 
-Machine: {machine['processors']} × {machine['model']} ({machine['architecture']}), {machine['memory']}, Linux {machine['kernel']}.
+Machine: {machine['processors']} × {machine['model']} ({machine['architecture']}), {memory} GiB, Linux {machine['kernel']}.
 
 ## Beside the floor
 

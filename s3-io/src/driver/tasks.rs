@@ -10,7 +10,8 @@ use s3_proto::TaskId;
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Tasks side by side. A call has one at a time, which needs no queue.
+/// Tasks side by side. A call has one at a time, which needs no queue; what comes beside another does, for all to have
+/// their turn.
 pub(crate) struct Tasks<T> {
     first: Option<Task<T>>,
     others: Option<Queue<T>>,
@@ -37,7 +38,7 @@ impl<T> Tasks<T> {
 
     pub(crate) fn push(&mut self, id: TaskId, work: impl Future<Output = T> + Send + 'static) {
         let task = Task { id, work: Box::pin(work) };
-        if self.first.is_none() {
+        if self.is_empty() {
             self.first = Some(task);
             return;
         }
@@ -85,5 +86,58 @@ impl<T> Future for Task<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let id = self.id;
         self.work.as_mut().poll(cx).map(|outcome| (id, outcome))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::task::Waker;
+
+    use super::*;
+
+    fn next(tasks: &mut Tasks<u8>) -> Poll<Option<(TaskId, u8)>> {
+        tasks.poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn id(number: u8) -> TaskId {
+        TaskId::new(number.into())
+    }
+
+    #[test]
+    fn whichever_comes_to_something_is_told_with_its_name() {
+        for busy in 0..3 {
+            let mut tasks = Tasks::new();
+            for number in 0..3 {
+                if number == busy {
+                    tasks.push(id(number), pending());
+                } else {
+                    tasks.push(id(number), ready(number));
+                }
+            }
+
+            let mut done = [next(&mut tasks), next(&mut tasks)];
+            done.sort();
+
+            let expected = (0..3).filter(|number| *number != busy).map(|number| (id(number), number));
+            assert!(expected.map(|done| Poll::Ready(Some(done))).eq(done));
+            assert!(next(&mut tasks).is_pending());
+            assert!(!tasks.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_aborted_comes_to_nothing() {
+        let mut tasks = Tasks::new();
+        for number in 0..3 {
+            tasks.push(id(number), pending());
+        }
+
+        for number in 0..3 {
+            tasks.abort(id(number));
+        }
+
+        while next(&mut tasks).is_ready() {}
+        assert!(tasks.is_empty());
     }
 }

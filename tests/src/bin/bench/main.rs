@@ -112,8 +112,8 @@ fn main() -> ExitCode {
         origin::run(options.scale().pages);
     } else if let Some((client, workload, address)) = options.client {
         machine::pin(1, options.spread);
-        let world = World::new(address, std::env::current_dir().unwrap(), options.scale(), options.spread);
-        println!("{}", client.measure(workload, world).to_json());
+        let world = World::new(address, &std::env::current_dir().unwrap(), options.scale(), options.spread);
+        println!("{}", client.measure(workload, &world).to_json());
     } else {
         let report = compare(&options);
         println!("{}", if options.json { report.to_json() } else { report.to_text() });
@@ -126,8 +126,8 @@ fn compare(options: &Options) -> Report {
     // Not in the system's folder for temporary files, which may be in memory.
     let folder = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
     object::write(&folder.path().join(workload::SOURCE), scale.object);
-    let mut origin = again(options).arg("--origin").stdout(Stdio::piped()).spawn().unwrap();
-    let address = first_line(&mut origin);
+    let mut origin = Origin(again(options).arg("--origin").stdout(Stdio::piped()).spawn().unwrap());
+    let address = first_line(&mut origin.0);
     let mut report = Report::new(options.spread, options.rounds(), scale);
     for round in 1..=options.rounds() {
         for workload in &WORKLOADS {
@@ -139,9 +139,18 @@ fn compare(options: &Options) -> Report {
         }
     }
     let _ = write!(stderr(), "\r{:<40}\r", "");
-    origin.kill().unwrap();
-    origin.wait().unwrap();
     report
+}
+
+/// Ends with the bench, however that ends.
+struct Origin(Child);
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        // It is gone already if this fails.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn again(options: &Options) -> Command {

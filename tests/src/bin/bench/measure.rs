@@ -82,14 +82,14 @@ fn warm_up(operations: u64) -> u64 {
     if operations == 1 { 0 } else { operations / 10 }
 }
 
-pub(crate) fn asynchronous<C: Asynchronous>(workload: &Workload, world: World) -> Sample {
+pub(crate) fn asynchronous<C: Asynchronous>(workload: &Workload, world: &World) -> Sample {
     C::block_on(world.spread, async {
         let (operations, expected) = (world.scale.operations(workload), world.scale.expected(workload.op));
-        let client = C::new(&world);
+        let client = C::new(world);
         side_by_side(&client, workload, expected, warm_up(operations)).await;
         let (cpu, begun) = (cpu_time(), Instant::now());
         let latencies = side_by_side(&client, workload, expected, operations).await;
-        end(workload, &world, latencies, begun.elapsed(), cpu_time().saturating_sub(cpu))
+        end(workload, world, latencies, begun.elapsed(), cpu_time().saturating_sub(cpu))
     })
 }
 
@@ -117,13 +117,13 @@ async fn side_by_side<C: Asynchronous>(
     futures_util::future::join_all(tasks).await.concat()
 }
 
-pub(crate) fn blocking<C: Blocking>(workload: &Workload, world: World) -> Sample {
+pub(crate) fn blocking<C: Blocking>(workload: &Workload, world: &World) -> Sample {
     let (operations, expected) = (world.scale.operations(workload), world.scale.expected(workload.op));
-    let client = C::new(&world);
+    let client = C::new(world);
     on_threads(&client, workload, expected, warm_up(operations));
     let (cpu, begun) = (cpu_time(), Instant::now());
     let latencies = on_threads(&client, workload, expected, operations);
-    end(workload, &world, latencies, begun.elapsed(), cpu_time().saturating_sub(cpu))
+    end(workload, world, latencies, begun.elapsed(), cpu_time().saturating_sub(cpu))
 }
 
 fn on_threads<C: Blocking>(client: &C, workload: &Workload, expected: u64, operations: u64) -> Vec<Duration> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -179,7 +180,8 @@ fn list(page: u64, pages: u64) -> Bytes {
          <Name>bucket</Name><Prefix></Prefix><KeyCount>1000</KeyCount><MaxKeys>1000</MaxKeys>",
     );
     if page + 1 < pages {
-        xml += &format!(
+        let _ = write!(
+            xml,
             "<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>",
             page + 1
         );
@@ -187,7 +189,8 @@ fn list(page: u64, pages: u64) -> Bytes {
         xml += "<IsTruncated>false</IsTruncated>";
     }
     for key in page * 1_000..(page + 1) * 1_000 {
-        xml += &format!(
+        let _ = write!(
+            xml,
             "<Contents><Key>logs/2025/11/04/host-{:03}/part-{key:08}.parquet</Key>\
              <LastModified>2025-11-04T10:11:12.000Z</LastModified><ETag>&quot;{key:032x}&quot;</ETag>\
              <Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",

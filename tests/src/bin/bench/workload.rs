@@ -1,7 +1,7 @@
 //! What is measured.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a client does again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(address: SocketAddr, folder: PathBuf, scale: Scale, spread: bool) -> Self {
+    pub(crate) fn new(address: SocketAddr, folder: &Path, scale: Scale, spread: bool) -> Self {
         Self {
             address,
             source: folder.join(SOURCE),

@@ -38,7 +38,7 @@ impl Client {
         }
     }
 
-    pub(crate) fn measure(self, workload: &Workload, world: World) -> Sample {
+    pub(crate) fn measure(self, workload: &Workload, world: &World) -> Sample {
         match self {
             Self::Hyper => measure::asynchronous::<hyper::Hyper>(workload, world),
             Self::Tokio => measure::asynchronous::<drivers::Tokio>(workload, world),
