@@ -7,14 +7,12 @@
 // Helpers of tests are not known to be tests.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod proxy;
 #[path = "../support/random.rs"]
 mod random;
 
 use bytes::Bytes;
-use proxy::{Direction, Flip, Proxy};
 use random::{Random, setting};
-use s3_test_server::Server;
+use s3_test_server::{Direction, Proxy, Server};
 use s3_tokio::s3_proto::PayloadSigning;
 use s3_tokio::s3_proto::checksum::ChecksumAlgorithm;
 use s3_tokio::s3_proto::endpoint::ChecksumMode;
@@ -24,9 +22,17 @@ const SMALL: usize = 64 << 10;
 /// Of an upload in parts, which have 5 MiB at least.
 const LARGE: usize = (5 << 20) + 4321;
 
+/// A change that is to come, so many bytes of bodies from now.
+#[derive(Clone, Copy, Debug)]
+struct Flip {
+    at: u64,
+    bits: u8,
+}
+
 struct World {
     server: Server,
     proxy: Proxy,
+    direction: Direction,
     random: Random,
     folder: tempfile::TempDir,
     /// How often the change was noticed by an error, and how often it was made good by a repetition.
@@ -35,18 +41,26 @@ struct World {
 }
 
 impl World {
-    async fn new(direction: Direction) -> Self {
+    fn new(direction: Direction) -> Self {
         let server = Server::builder().credentials("AKID", "SECRET").start_in_thread().unwrap();
         server.store().create_bucket("bucket", None);
-        let proxy = Proxy::start(server.address(), direction).await;
+        let proxy = Proxy::start(server.address()).unwrap();
         let random = Random::new(setting("S3_SEED", 1));
-        Self { server, proxy, random, folder: tempfile::tempdir().unwrap(), failed: 0, repeated: 0 }
+        Self {
+            server,
+            proxy,
+            direction,
+            random,
+            folder: tempfile::tempdir().unwrap(),
+            failed: 0,
+            repeated: 0,
+        }
     }
 
     fn client(&self, signing: PayloadSigning) -> Client {
         let mut config = Config::new("us-east-1")
             .unwrap()
-            .with_endpoint(format!("http://{}", self.proxy.address()))
+            .with_endpoint(self.proxy.endpoint())
             .unwrap()
             .with_credentials(Credentials::new("AKID", "SECRET").unwrap());
         config.payload_signing = signing;
@@ -62,8 +76,8 @@ impl World {
 
     /// Somewhere in the next so many bytes.
     fn arm(&mut self, bytes: usize) -> Flip {
-        let flip = Flip { at: self.random.below(bytes as u64), with: 1 << self.random.below(8) };
-        self.proxy.arm(flip);
+        let flip = Flip { at: self.random.below(bytes as u64), bits: 1 << self.random.below(8) };
+        self.proxy.arm(self.direction, flip.at, flip.bits);
         flip
     }
 
@@ -95,7 +109,7 @@ fn rounds() -> u64 {
 
 #[tokio::test]
 async fn in_uploads() {
-    let mut world = World::new(Direction::Upload).await;
+    let mut world = World::new(Direction::Upload);
     let signings = [PayloadSigning::Auto, PayloadSigning::Never];
     for round in 0..rounds() {
         let client = world.client(signings[usize::from(round % 2 == 1)]);
@@ -135,7 +149,7 @@ async fn in_uploads() {
 
 #[tokio::test]
 async fn in_downloads() {
-    let mut world = World::new(Direction::Download).await;
+    let mut world = World::new(Direction::Download);
     let len = 4 * SMALL + 321;
     let data = world.random.bytes(len);
     let client = world.client(PayloadSigning::Auto);

@@ -24,6 +24,7 @@ pub(crate) type Body<H> = <<H as Harness>::Driver as Driver>::Body;
 pub(crate) type Source<H> = <<H as Harness>::Driver as Driver>::Source;
 
 /// Lists the scenarios of a file.
+#[allow(unused_macros, reason = "the parity suite alone has scenarios")]
 macro_rules! scenarios {
     ($($name:ident,)*) => {
         pub(crate) fn scenarios<H: Harness>() -> Vec<crate::harness::Scenario<H>> {
@@ -31,6 +32,7 @@ macro_rules! scenarios {
         }
     };
 }
+#[allow(unused_imports, reason = "the same")]
 pub(crate) use scenarios;
 
 /// Settings of connections, which the core knows nothing of.
