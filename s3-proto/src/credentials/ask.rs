@@ -76,7 +76,7 @@ pub(super) async fn send(
         };
         let hint = headers.as_ref().and_then(RetryHint::from_headers);
         let wait = backoff(&policy, reason, attempt, tasks.fraction(), hint);
-        tracing::debug!(attempt, ?wait, reason = error.message(), "asking for credentials again");
+        tracing::debug!(attempt, ?wait, kind = ?error.kind(), code = error.code(), "asking for credentials again");
         tasks.wait(wait).await?;
     }
 }
