@@ -151,6 +151,7 @@ pub(crate) struct Object {
     pub(crate) pieces: Vec<Bytes>,
     pub(crate) etag: String,
     pub(crate) checksum: Checksum,
+    modified: Timestamp,
 }
 
 impl Object {
@@ -166,10 +167,7 @@ impl Object {
     }
 
     fn headers(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("etag", format!("\"{}\"", self.etag)),
-            ("last-modified", "Sun, 30 Aug 2015 12:00:00 GMT".to_owned()),
-        ]
+        vec![("etag", format!("\"{}\"", self.etag)), ("last-modified", self.modified.http_date())]
     }
 }
 
@@ -282,7 +280,7 @@ impl Cloud {
     }
 
     pub(crate) fn store(&mut self, key: &str, pieces: Vec<Bytes>) -> Object {
-        let object = Object { checksum: crc_of(&pieces), etag: self.etag(), pieces };
+        let object = Object { checksum: crc_of(&pieces), etag: self.etag(), pieces, modified: self.now };
         self.objects.insert(key.to_owned(), object.clone());
         object
     }

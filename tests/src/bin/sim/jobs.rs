@@ -209,7 +209,7 @@ impl Job {
 
     /// Whether it is one operation that ends with its answer.
     pub(crate) fn is_call(&self) -> bool {
-        matches!(self.kind, Kind::Put | Kind::PutIfNone)
+        self.kind == Kind::Put
     }
 
     pub(crate) fn start(&self, session: &Session) -> Running {
