@@ -177,7 +177,7 @@ impl<M: Machine> Trial<M> {
             (End::Expired, _) => self.give(id, &(400, vec![reason()], refusal(400, "ExpiredToken").2), false),
             (End::NotSent, _) => self.fail(id, Phase::Connect, T::Refused),
             (End::Reset { done }, _) => {
-                self.fail(id, if done { Phase::Wait } else { Phase::Send }, T::Closed)
+                self.fail(id, if done { Phase::Wait } else { Phase::Send }, T::Closed);
             }
             (_, None) => unreachable!(),
         }

@@ -317,7 +317,7 @@ fn a_crash_at_any_step_costs_only_what_was_not_there() {
 /// After a crash between the creation of an upload and the news of it.
 fn broken_off() -> Yard {
     let mut yard = yard();
-    let steps = (0..).find(|at| {
+    let steps = (0..20).find(|at| {
         let mut yard = self::yard();
         yard.crash(of_file(with_checkpoint()), *at);
         !yard.store.uploads.is_empty()

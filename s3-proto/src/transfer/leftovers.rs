@@ -166,15 +166,12 @@ impl Leftovers {
     }
 
     fn sweep(&mut self, (requests, session, target): To<'_>) {
-        match self.empty.pop() {
-            Some(id) => {
-                tracing::info!(upload_id = id, "aborting an upload without parts of a run that broke off");
-                ask(requests, session, target.abort(&id), Job::Sweep);
-            }
-            None => {
-                self.earlier.clear();
-                self.busy = false;
-            }
+        if let Some(id) = self.empty.pop() {
+            tracing::info!(upload_id = id, "aborting an upload without parts of a run that broke off");
+            ask(requests, session, target.abort(&id), Job::Sweep);
+        } else {
+            self.earlier.clear();
+            self.busy = false;
         }
     }
 

@@ -657,7 +657,7 @@ impl Upload {
             Some(saver) if saver.busy => false,
             Some(saver) if saver.known.as_deref() != Some("") => {
                 self.leftovers.begin(now.wall);
-                self.write("", self.leftovers.times());
+                self.write(String::new(), self.leftovers.times());
                 true
             }
             _ => {
@@ -670,29 +670,29 @@ impl Upload {
     /// Writes the checkpoint, if that is due, or if it is wanted and anything has changed.
     fn save(&mut self, wanted: bool) -> bool {
         let (Some(saver), Some(assembly)) = (&self.saver, &self.assembly) else { return false };
-        let Some(upload_id) = assembly.upload_id() else { return false };
-        if saver.busy || !saver.is_due(upload_id, assembly.done().len(), wanted) {
+        let Some(upload_id) = assembly.upload_id().map(ToOwned::to_owned) else { return false };
+        if saver.busy || !saver.is_due(&upload_id, assembly.done().len(), wanted) {
             return false;
         }
         let begun = if self.leftovers.are_there() { self.leftovers.times() } else { Vec::new() };
-        self.write(&upload_id.to_owned(), begun);
+        self.write(upload_id, begun);
         true
     }
 
-    fn write(&mut self, upload_id: &str, begun: Vec<Timestamp>) {
+    fn write(&mut self, upload_id: String, begun: Vec<Timestamp>) {
         let (Some(saver), Some(assembly), Source::File { info, .. }) =
             (&mut self.saver, &self.assembly, &self.source)
         else {
             return;
         };
         let digest = assembly.digest();
-        let mut checkpoint = Checkpoint::begin(&self.put.bucket, &self.put.key, upload_id, assembly.plan());
+        let mut checkpoint = Checkpoint::begin(&self.put.bucket, &self.put.key, &upload_id, assembly.plan());
         checkpoint.begun = begun;
         checkpoint.source_modified = info.and_then(|info| info.modified);
         checkpoint.checksum_algorithm = digest.algorithm.clone();
         checkpoint.checksum_type.clone_from(&digest.kind);
         checkpoint.set_parts(assembly.done());
-        saver.written = Some((upload_id.to_owned(), assembly.done().len()));
+        saver.written = Some((upload_id, assembly.done().len()));
         saver.busy = true;
         let content = Secret::new(checkpoint.to_bytes().to_vec());
         let task = FileTask::Save { path: saver.path.clone(), content };
