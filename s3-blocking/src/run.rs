@@ -9,7 +9,7 @@ use std::time::Instant;
 use s3_io::clock::Clock;
 use s3_io::{Cancel, Files, Registration};
 use s3_proto::{
-    Answer, BodyCheck, Error, ErrorKind, Machine, Phase, Step, Task, TaskId, TransportError,
+    Answer, BodyCheck, BodyPlan, Error, ErrorKind, Machine, Now, Phase, Step, Task, TaskId, TransportError,
     TransportErrorKind,
 };
 
@@ -17,11 +17,17 @@ use crate::source::Source;
 use crate::transport::{Download, Transport};
 
 /// A machine on its way.
+pub(crate) struct Run<M: Machine + Send + 'static> {
+    shared: Arc<Shared<M>>,
+    crew: Crew,
+}
+
+/// Carries out what a machine asks for.
 ///
 /// A task that is the only one, and that nothing but its own time-outs may end, is carried out right here.
 /// Others get a thread each: how many there are at a time is up to the machine.
-pub(crate) struct Run<M: Machine + Send + 'static> {
-    shared: Arc<Shared<M>>,
+struct Crew {
+    shared: Arc<Shared<dyn Answered>>,
     /// Asked for, but not begun.
     asked: VecDeque<(TaskId, Task)>,
     working: Vec<Worker>,
@@ -31,9 +37,24 @@ pub(crate) struct Run<M: Machine + Send + 'static> {
     user: Option<Registration>,
 }
 
+/// A machine as those see it that carry out its tasks. Whatever it is for, they are compiled once.
+pub(crate) trait Answered: Send {
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan;
+    fn cancel(&mut self, now: Now);
+}
+
+impl<M: Machine + Send> Answered for M {
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        Machine::answer(self, now, id, answer)
+    }
+
+    fn cancel(&mut self, now: Now) {
+        Machine::cancel(self, now);
+    }
+}
+
 /// What the threads of a run share.
-pub(crate) struct Shared<M> {
-    machine: Mutex<M>,
+pub(crate) struct Shared<M: ?Sized> {
     pub(crate) signal: Arc<Signal>,
     pub(crate) transport: Arc<Transport>,
     pub(crate) files: Files,
@@ -41,6 +62,8 @@ pub(crate) struct Shared<M> {
     /// Whether there is a user to hand bodies to; without one they are read and checked here.
     pub(crate) deliver: bool,
     clock: Clock,
+    /// The last, so that its type can be left open.
+    machine: Mutex<M>,
 }
 
 struct Worker {
@@ -106,47 +129,43 @@ impl<M: Machine + Send + 'static> Run<M> {
             let signal = signal.clone();
             cancel.on_cancel(move || signal.stop())
         });
-        let shared = Shared {
-            machine: Mutex::new(machine),
+        let shared = Arc::new(Shared {
             signal,
             transport,
             files: Files::default(),
             source: Mutex::new(source),
             deliver,
             clock,
-        };
-        Self {
-            shared: Arc::new(shared),
+            machine: Mutex::new(machine),
+        });
+        let crew = Crew {
+            shared: shared.clone(),
             asked: VecDeque::new(),
             working: Vec::new(),
             awaited: BTreeSet::new(),
             user,
-        }
+        };
+        Self { shared, crew }
     }
 
     /// Goes on to the next thing that concerns the user.
     pub(crate) fn next(&mut self) -> Progress<M::Item, M::Output> {
         loop {
-            let seen = self.pass_on();
+            let seen = self.crew.pass_on();
             if let Some(delivery) = self.shared.signal.lock().delivery.take() {
                 return Progress::Body(delivery);
             }
             let step = self.shared.machine().poll(self.shared.clock.now());
             match step {
-                Step::Start(id, Task::AwaitCredentials(ticket)) => {
-                    self.awaited.insert(id);
-                    let signal = self.shared.signal.clone();
-                    ticket.on_ready(move || signal.change(|state| state.ready.push(id)));
-                }
-                Step::Start(id, task) => self.asked.push_back((id, task)),
-                Step::Cancel(id) => self.abort(id),
+                Step::Start(id, task) => self.crew.start(id, task),
+                Step::Cancel(id) => self.crew.abort(id),
                 Step::Item(item) => return Progress::Item(item),
                 Step::Done(result) => {
-                    self.leave();
+                    self.crew.leave();
                     return Progress::Done(self.shared.signal.lock().failed.take().map_or(result, Err));
                 }
                 Step::Wait(until) => {
-                    if let Err(error) = self.wait(until, seen) {
+                    if let Err(error) = self.crew.wait(until, seen) {
                         return Progress::Done(Err(error));
                     }
                 }
@@ -158,6 +177,19 @@ impl<M: Machine + Send + 'static> Run<M> {
     pub(crate) fn delivered(&mut self, id: TaskId, answer: Answer<'_>) {
         self.shared.signal.lock().reading = None;
         self.shared.tell(id, answer);
+    }
+}
+
+impl Crew {
+    fn start(&mut self, id: TaskId, task: Task) {
+        match task {
+            Task::AwaitCredentials(ticket) => {
+                self.awaited.insert(id);
+                let signal = self.shared.signal.clone();
+                ticket.on_ready(move || signal.change(|state| state.ready.push(id)));
+            }
+            task => self.asked.push_back((id, task)),
+        }
     }
 
     /// Tells the machine what happened meanwhile; returns up to which event.
@@ -242,19 +274,19 @@ impl<M: Machine + Send + 'static> Run<M> {
     }
 }
 
-impl<M: Machine + Send + 'static> Drop for Run<M> {
+impl Drop for Crew {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-impl<M: Machine> Shared<M> {
+impl<M: Answered + ?Sized> Shared<M> {
     fn machine(&self) -> MutexGuard<'_, M> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands the outcome of a task to the machine, from whatever thread.
-    pub(crate) fn answer(&self, id: TaskId, answer: Answer<'_>) -> s3_proto::BodyPlan {
+    pub(crate) fn answer(&self, id: TaskId, answer: Answer<'_>) -> BodyPlan {
         let plan = self.machine().answer(self.clock.now(), id, answer);
         self.signal.change(|_| {});
         plan

@@ -6,18 +6,18 @@ use std::sync::{Arc, PoisonError};
 
 use s3_io::{Cancel, Failure, Unanswered, effects, files};
 use s3_proto::{
-    Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Machine, Payload, Phase, Sink, SourceError,
-    SourceId, Task, TaskId,
+    Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Payload, Phase, Sink, SourceError, SourceId,
+    Task, TaskId,
 };
 
-use crate::run::{Delivery, Shared};
+use crate::run::{Answered, Delivery, Shared};
 use crate::source::{Reader, Source};
 use crate::transport::Download;
 
 /// How much of a body is read at a time.
 const PIECE: usize = 128 * 1024;
 
-impl<M: Machine> Shared<M> {
+impl Shared<dyn Answered> {
     /// Blocks until the machine has its answer. `cancel` ends it early if it is about the network.
     pub(crate) fn carry_out(&self, id: TaskId, task: Task, cancel: &Cancel) {
         match task {
