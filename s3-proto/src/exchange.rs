@@ -1071,6 +1071,15 @@ impl Exchange {
             self.state = State::Failed(error.with_message(message.to_owned()));
             return;
         }
+        // A resume asks for what the first head has announced, so there is less than that.
+        if error.kind() == ErrorKind::InvalidRange
+            && let Some(Streamed { len, check: Some(check), .. }) = self.body.take()
+        {
+            let short = truncated(check.received(), len);
+            let message = format!("{}, and the service has no more of them", short.message());
+            self.state = State::Failed(short.with_message(message).with_source(error));
+            return;
+        }
         self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));
     }
 
