@@ -833,7 +833,12 @@ impl Exchange {
                 self.state = state.body_over(State::Failed(error));
             }
             (state, Answer::Failed { phase, cause }) => {
-                let error = cause.into_error(phase);
+                let mut error = cause.into_error(phase);
+                if self.draft.slow && error.kind() == ErrorKind::Timeout && phase >= Phase::Send {
+                    let hint = "(`Timeouts::slow`); the service may still be at work on it";
+                    let message = format!("{} {hint}", error.message());
+                    error = error.with_message(message);
+                }
                 if let State::Sent(attempt) | State::Collecting(attempt, ..) = &state {
                     self.watch.attempt_over(now, &attempt.watch, Some(&error), 0);
                     self.judge(now, attempt, Some(&error));
