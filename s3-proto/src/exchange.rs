@@ -833,7 +833,12 @@ impl Exchange {
                 self.state = state.body_over(State::Failed(error));
             }
             (state, Answer::Failed { phase, cause }) => {
-                let error = cause.into_error(phase);
+                let mut error = cause.into_error(phase);
+                if self.draft.slow && error.kind() == ErrorKind::Timeout && phase >= Phase::Send {
+                    let hint = "(`Timeouts::slow`); the service may still be at work on it";
+                    let message = format!("{} {hint}", error.message());
+                    error = error.with_message(message);
+                }
                 if let State::Sent(attempt) | State::Collecting(attempt, ..) = &state {
                     self.watch.attempt_over(now, &attempt.watch, Some(&error), 0);
                     self.judge(now, attempt, Some(&error));
@@ -1069,6 +1074,15 @@ impl Exchange {
         if self.body.is_some() && error.kind() == ErrorKind::PreconditionFailed {
             let message = "the object was replaced while it was being read";
             self.state = State::Failed(error.with_message(message.to_owned()));
+            return;
+        }
+        // A resume asks for what the first head has announced, so there is less than that.
+        if error.kind() == ErrorKind::InvalidRange
+            && let Some(Streamed { len, check: Some(check), .. }) = self.body.take()
+        {
+            let short = truncated(check.received(), len);
+            let message = format!("{}, and the service has no more of them", short.message());
+            self.state = State::Failed(short.with_message(message).with_source(error));
             return;
         }
         self.state = self.repeat_or_fail(now, error, false, Some(&head.headers));

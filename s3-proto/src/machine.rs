@@ -289,10 +289,14 @@ pub struct Timeouts {
     pub first_byte: Option<Duration>,
     /// Between two bytes of a body, either way, while somebody reads or writes.
     pub idle: Option<Duration>,
+    /// In place of `first_byte` and `idle` where the service may work for minutes without a word:
+    /// CompleteMultipartUpload, CopyObject, UploadPartCopy. Amazon S3 begins its answer early and sends white space
+    /// until it is done; each of these bytes starts the time anew. [`HttpTask::timeouts`] has it in its place already.
+    pub slow: Option<Duration>,
 }
 
 impl Default for Timeouts {
-    /// Pool 30 s, connect 5 s, TLS 10 s, first byte 30 s, idle 30 s.
+    /// Pool 30 s, connect 5 s, TLS 10 s, first byte 30 s, idle 30 s, slow 10 min.
     fn default() -> Self {
         let seconds = |s| Some(Duration::from_secs(s));
         Self {
@@ -301,6 +305,7 @@ impl Default for Timeouts {
             tls: seconds(10),
             first_byte: seconds(30),
             idle: seconds(30),
+            slow: seconds(600),
         }
     }
 }

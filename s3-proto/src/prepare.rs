@@ -138,8 +138,7 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
     }
     let mut timeouts = config.timeouts;
     if draft.slow {
-        timeouts.first_byte = None;
-        timeouts.idle = None;
+        (timeouts.first_byte, timeouts.idle) = (timeouts.slow, timeouts.slow);
     }
     #[cfg(feature = "testing")]
     request.extensions_mut().insert(crate::testing::About {

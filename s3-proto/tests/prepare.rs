@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use s3_proto::call::{Call, Stream};
 use s3_proto::checksum::ChecksumAlgorithm;
 use s3_proto::endpoint::{AddressingStyle, ChecksumMode, Provider};
@@ -297,14 +299,16 @@ fn buckets_that_cannot_be_host_names_stand_in_the_path() {
 }
 
 #[test]
-fn slow_operations_may_be_silent() {
+fn slow_operations_may_be_silent_for_longer() {
     let mut complete = CompleteMultipartUpload::new("bkt", "k", "id");
     complete.multipart_upload = Some(vec![CompletedPart::new(1, "e")].into());
     let from = || CopySource::new("from", "k");
-    assert_eq!(send(aws(), complete).timeouts.first_byte, None);
-    assert_eq!(send(aws(), CopyObject::new("bkt", "k", from())).timeouts.first_byte, None);
-    assert_eq!(send(aws(), UploadPartCopy::new("bkt", "k", from(), 1u32, "id")).timeouts.first_byte, None);
-    assert!(send(aws(), DeleteObject::new("bkt", "k")).timeouts.first_byte.is_some());
+    let limits = |sent: &Sent| (sent.timeouts.first_byte, sent.timeouts.idle);
+    let (short, long) = (Some(Duration::from_secs(30)), Some(Duration::from_secs(600)));
+    assert_eq!(limits(&send(aws(), complete)), (long, long));
+    assert_eq!(limits(&send(aws(), CopyObject::new("bkt", "k", from()))), (long, long));
+    assert_eq!(limits(&send(aws(), UploadPartCopy::new("bkt", "k", from(), 1u32, "id"))), (long, long));
+    assert_eq!(limits(&send(aws(), DeleteObject::new("bkt", "k"))), (short, short));
 }
 
 #[test]

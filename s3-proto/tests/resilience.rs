@@ -505,18 +505,13 @@ fn requests_say_which_attempt_they_are_without_signing_it() {
 }
 
 #[test]
-fn operations_on_which_the_service_is_silent_for_long_are_not_cut() {
-    let mut complete = CompleteMultipartUpload::new("bkt", "k", "id");
-    complete.multipart_upload = Some(vec![CompletedPart::new(1, "e")].into());
-    let complete = drive(Call::new(session(), complete), |_| error(404, "NoSuchUpload"));
-    let copy =
-        drive(Call::new(session(), CopyObject::new("bkt", "k", ("a", "b"))), |_| error(404, "NoSuchKey"));
-    for timeouts in [complete.sent[0].timeouts, copy.sent[0].timeouts] {
-        assert_eq!((timeouts.first_byte, timeouts.idle), (None, None));
-        assert!(timeouts.connect.is_some());
-    }
-    let plain = drive(Call::new(session(), delete()), |_| ok());
-    assert!(plain.sent[0].timeouts.first_byte.is_some() && plain.sent[0].timeouts.idle.is_some());
+fn a_slow_operation_that_is_given_up_says_by_which_limit() {
+    let took_long = || Reply::Fail(Phase::Wait, TransportErrorKind::Timeout);
+    let copy = drive(Call::new(session(), CopyObject::new("bkt", "k", ("a", "b"))), |_| took_long());
+    assert_eq!((copy.error().kind(), copy.error().phase()), (ErrorKind::Timeout, Some(Phase::Wait)));
+    assert!(copy.error().to_string().contains("`Timeouts::slow`"), "{}", copy.error());
+    let plain = drive(Call::new(session(), delete()), |_| took_long());
+    assert!(!plain.error().to_string().contains("`Timeouts::slow`"), "{}", plain.error());
 }
 
 fn replies() -> impl Strategy<Value = Reply> {

@@ -272,6 +272,17 @@ fn an_object_that_was_replaced_meanwhile_is_never_mixed() {
 }
 
 #[test]
+fn a_body_of_which_there_is_no_more_is_short() {
+    let no_more = error(416, "InvalidRange").with("x-amz-request-id", "R2");
+    let run = drive(get(), in_turn(vec![cut_after(4), no_more]));
+    assert_eq!((run.error().kind(), run.error().phase()), (ErrorKind::TruncatedBody, Some(Phase::Body)));
+    assert_eq!(
+        run.error().message(),
+        "the body ended after 4 of 11 bytes, and the service has no more of them"
+    );
+}
+
+#[test]
 fn what_is_not_the_rest_is_refused() {
     let other_etag = part(206, "bytes 4-10/11", "o world").with("etag", "\"f\"");
     for wrong in [other_etag, rest("bytes 4-9/11", "o worl"), body("Hello world").with("etag", "\"e\"")] {

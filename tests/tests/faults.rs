@@ -35,10 +35,10 @@ use harness::{Harness, Options, World};
 use operations::{Operation, Pair};
 use plan::{Case, FAULTS};
 
-/// No cell may take longer; its calls have three attempts with time-outs of a fraction of a second.
+/// No cell may take longer; its calls have three attempts, with time-outs far below it where those are what ends them.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long each phase may take. Much longer than it takes, and much shorter than a person would wait.
+/// How long each phase may take where the fault is that nothing comes: much shorter than a person would wait.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// A driver: its name, and how it does.
@@ -66,13 +66,12 @@ fn run<H: Harness>(case: &Case, operation: usize) -> Cell {
         let client = world.client_with(|config, _: &mut Options| {
             *config = config.clone().with_endpoint(proxy.endpoint()).unwrap();
             let mut timeouts = Timeouts::default();
-            (timeouts.first_byte, timeouts.idle) = (Some(PATIENCE), Some(PATIENCE));
+            let patience = Some(case.fault.patience);
+            (timeouts.first_byte, timeouts.idle, timeouts.slow) = (patience, patience, patience);
             config.timeouts = timeouts;
             config.retry.max_attempts = if case.always { 2 } else { 3 };
             config.expect_continue = Some(64 << 10);
             config.max_response = 1 << 20;
-            // Copies have no other limit, since services take their time with them.
-            config.operation_timeout = Some(PATIENCE.saturating_mul(10));
         });
         let pair = Pair { world: &world, client: &client };
         pair.prepare();

@@ -156,7 +156,8 @@ pub(super) fn suggestion(e: &Error) -> Option<Cow<'static, str>> {
 fn by_kind(e: &Error) -> Option<Cow<'static, str>> {
     let text = match e.kind() {
         ErrorKind::SignatureDoesNotMatch => {
-            "Check the secret access key and the local clock, and that no proxy changes the request"
+            "Check the secret access key and the local clock, and that nothing on the way changes the request or \
+             its data"
         }
         ErrorKind::NoSuchBucket => "Check its name and the endpoint, or create it first",
         ErrorKind::NoSuchUpload => "It was completed or aborted, perhaps by another: start a new one",

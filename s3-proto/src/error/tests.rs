@@ -17,10 +17,12 @@ fn a_missing_object_is_one_sentence() {
 }
 
 #[test]
-fn a_wrong_signature_names_clock_and_secret() {
+fn a_wrong_signature_names_clock_secret_and_what_may_change_data() {
     let e = service(ErrorKind::SignatureDoesNotMatch, "SignatureDoesNotMatch", "It does not match.");
     let text = e.to_string();
-    assert!(text.contains("secret access key") && text.contains("clock"), "{text}");
+    for cause in ["secret access key", "clock", "changes the request or its data"] {
+        assert!(text.contains(cause), "{text}");
+    }
 }
 
 #[test]

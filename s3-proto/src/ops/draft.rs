@@ -30,7 +30,7 @@ pub struct Draft {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
-    /// The service may be silent for long: no limit on the first byte.
+    /// The service may be silent for long: the time-outs are those of slow operations.
     pub(crate) slow: bool,
     /// The algorithm of the checksum that is sent with the body, if one was chosen.
     pub(crate) checksum: Option<ChecksumAlgorithm>,
@@ -109,7 +109,8 @@ impl Draft {
         self
     }
 
-    /// The service may be silent for minutes before it answers, as for CompleteMultipartUpload.
+    /// The service may be silent for minutes before it answers, as for CompleteMultipartUpload:
+    /// [`Timeouts::slow`](crate::Timeouts::slow) holds.
     pub fn slow(mut self) -> Self {
         self.slow = true;
         self

@@ -17,6 +17,7 @@ scenarios! {
     a_host_that_does_not_exist_is_not_asked_again,
     a_port_where_nobody_listens_is_an_error_of_its_own,
     a_service_that_does_not_answer_is_not_waited_for,
+    a_copy_that_takes_no_end_is_given_up,
     a_body_that_stalls_is_not_waited_for,
     a_handshake_that_hangs_is_not_waited_for,
     a_connection_that_does_not_come_free_is_not_waited_for,
@@ -101,6 +102,14 @@ fn a_service_that_does_not_answer_is_not_waited_for<H: Harness>(t: &World<H>) ->
     let client = impatient(t, |config| config.timeouts.first_byte = SHORT);
     t.server().on_request(|_| Some(Fault::Stall));
     is(&t.send(client.head_object(&t.bucket, "key")).unwrap_err(), ErrorKind::Timeout, Phase::Wait);
+    Ok(())
+}
+
+fn a_copy_that_takes_no_end_is_given_up<H: Harness>(t: &World<H>) -> Outcome {
+    let client = impatient(t, |config| config.timeouts.slow = SHORT);
+    t.server().on_request(|_| Some(Fault::Stall));
+    let copy = client.copy_object(&t.bucket, "copy", (&t.bucket, "key"));
+    is(&t.send(copy).unwrap_err(), ErrorKind::Timeout, Phase::Wait);
     Ok(())
 }
 

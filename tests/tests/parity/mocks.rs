@@ -19,6 +19,7 @@ scenarios! {
     a_failure_of_the_network_is_played_in_each_phase,
     a_body_that_breaks_off_is_asked_for_again,
     an_answer_that_never_comes_is_given_up,
+    a_copy_is_given_up_much_later,
     an_answer_may_come_late,
     conditions_choose_the_answer,
     a_request_that_was_not_expected_is_told_and_not_repeated,
@@ -156,6 +157,17 @@ fn an_answer_that_never_comes_is_given_up<H: Harness>(_: &World<H>) -> Outcome {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert_eq!(mock.waits(), [Duration::from_secs(waited)]);
     }
+    Ok(())
+}
+
+fn a_copy_is_given_up_much_later<H: Harness>(_: &World<H>) -> Outcome {
+    let mock = Mock::new();
+    mock.expect_operation("CopyObject").reply(Reply::never()).always();
+    let copy =
+        client::<H>(mock.config().with_max_attempts(1)).copy_object("bucket", "key", ("bucket", "from"));
+    let error = H::wait(copy.send()).map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert_eq!(mock.waits(), [Duration::from_secs(600)]);
     Ok(())
 }
 

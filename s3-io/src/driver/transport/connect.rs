@@ -75,7 +75,7 @@ impl<R: Runtime> Connector<R> {
         } else {
             Inner::Plain(io.into_inner())
         };
-        Ok(Stream { io, wire, _open: open })
+        Ok(Stream { io, wire, read: 0, _open: open })
     }
 
     async fn tcp(&self, host: &str, port: u16, limit: Option<Duration>) -> Result<R::Connection, Failure> {
@@ -174,10 +174,15 @@ impl WireRef {
     }
 }
 
+/// About how many bytes may come in a row before others get their turn.
+const TURN: usize = 512 * 1024;
+
 /// A connection, with or without TLS.
 pub(crate) struct Stream<C> {
     io: Inner<C>,
     wire: Arc<Wire>,
+    /// How many bytes at most have come in a row.
+    read: usize,
     /// Dropped last.
     _open: Open,
 }
@@ -228,7 +233,18 @@ macro_rules! inner {
 
 impl<C: Read + Write + Unpin> Read for Stream<C> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        inner!(self.get_mut(), io => io.poll_read(cx, buf))
+        let this = self.get_mut();
+        if this.read >= TURN {
+            // hyper reads interim answers for as long as they come, and sees only in between that the request was
+            // given up. Not every runtime stops it now and then by itself.
+            this.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let room = buf.remaining();
+        let read = inner!(this, io => io.poll_read(cx, buf));
+        this.read = if read.is_pending() { 0 } else { this.read.saturating_add(room) };
+        read
     }
 }
 

@@ -18,7 +18,7 @@ use http::header::{EXPECT, HeaderValue};
 use http::{Extensions, StatusCode};
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client, ResponseFuture};
-use s3_proto::{Error, HttpTask, Instant, Payload, Phase, Timeouts};
+use s3_proto::{Error, HttpTask, Instant, Payload, Phase, Timeouts, TransportErrorKind};
 use tokio_rustls::TlsConnector;
 
 #[cfg(not(feature = "testing"))]
@@ -32,7 +32,7 @@ use crate::failure::timeout;
 use crate::{Counts, Failure, PoolStats, Settings, Unanswered};
 use connect::{Connector, TIMEOUTS, WireRef};
 use pool::{Gate, Limits};
-use upload::{Progress, Stage, Upload};
+use upload::{MAX_INTERIM, Progress, Stage, Upload};
 
 /// How much of a body that nobody reads may come over HTTP/2. A connection has room for that of each of its
 /// streams: bodies that wait for their readers must not stop the others.
@@ -173,13 +173,11 @@ impl<R: Runtime> Transport<R> {
         if task.expect_continue && !progress.is_sent() {
             request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
             request.body_mut().hold();
-            let progress = progress.clone();
-            hyper::ext::on_informational(&mut request, move |head| {
-                if head.status() == StatusCode::CONTINUE {
-                    progress.go_ahead();
-                }
-            });
         }
+        let heard = progress.clone();
+        hyper::ext::on_informational(&mut request, move |head| {
+            heard.interim(head.status() == StatusCode::CONTINUE);
+        });
         let captured = capture_connection(&mut request);
         let response = TIMEOUTS.scope(timeouts, Answered(self.client.request(request)));
         let answered = watch(&self.clock, response, &captured, &progress, timeouts).await;
@@ -225,6 +223,10 @@ async fn watch<F: Future>(
         let Some(written_at) = last_write(captured) else { return Poll::Pending };
         let connected_at = *connected_at.get_or_insert_with(|| clock.now());
         let (stage, moved_at) = progress.watch(cx.waker());
+        if progress.is_flooded() {
+            let message = format!("more than {MAX_INTERIM} interim answers came and no other");
+            return Poll::Ready(Err(Failure::new(Phase::Wait, TransportErrorKind::Protocol, message)));
+        }
         let (limit, phase, what) = match stage {
             Stage::Held => return Poll::Pending,
             Stage::Sending => (timeouts.idle, Phase::Send, "sending the next bytes of the body"),

@@ -18,6 +18,9 @@ use crate::{Framing, SLICE};
 /// How long to wait for `100 Continue` from a service that may never send it (RFC 9110, 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
+/// How many answers with status 1xx may come before the one that counts.
+pub(crate) const MAX_INTERIM: u32 = 4_096;
+
 /// How far a body has got: shared by the body, which hyper owns, and the request that waits for the answer.
 pub(crate) struct Progress {
     state: Mutex<State>,
@@ -28,6 +31,7 @@ struct State {
     stage: Stage,
     moved_at: Instant,
     go_ahead: bool,
+    interim: u32,
     source_error: Option<SourceError>,
     /// The request, which sets its time-out by the stage.
     watcher: Option<Waker>,
@@ -52,6 +56,7 @@ impl Progress {
             stage,
             moved_at: clock.now(),
             go_ahead: false,
+            interim: 0,
             source_error: None,
             watcher: None,
             held: None,
@@ -87,13 +92,25 @@ impl Progress {
         self.lock().stage == Stage::Sent
     }
 
-    /// The service has said `100 Continue`.
-    pub(crate) fn go_ahead(&self) {
+    /// The service has said something before its answer, perhaps `100 Continue`.
+    pub(crate) fn interim(&self, go_ahead: bool) {
         let mut state = self.lock();
-        state.go_ahead = true;
-        if let Some(held) = state.held.take() {
-            held.wake();
+        state.go_ahead |= go_ahead;
+        state.interim = state.interim.saturating_add(1);
+        let woken = if go_ahead {
+            state.held.take()
+        } else if state.interim > MAX_INTERIM {
+            state.watcher.take()
+        } else {
+            None
+        };
+        if let Some(waker) = woken {
+            waker.wake();
         }
+    }
+
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.lock().interim > MAX_INTERIM
     }
 
     pub(crate) fn take_source_error(&self) -> Option<SourceError> {
