@@ -20,6 +20,7 @@ mod jobs;
 mod planted;
 mod rng;
 mod run;
+mod versions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -23,6 +23,7 @@ use crate::disk::Disk;
 use crate::jobs::{Job, Kind, Output, Running, Yield};
 use crate::planted::Planted;
 use crate::rng::Rng;
+use crate::versions::Versions;
 
 /// 2015-08-30T12:36:00Z
 const START: i64 = 1_440_938_160;
@@ -209,6 +210,9 @@ impl Run {
         let region = if elsewhere { "eu-west-1" } else { "us-east-1" };
         let says_301 = rng.chance(500);
         let mut cloud = Cloud::new(region, says_301, rng.between(1, 12));
+        if rng.chance(300) {
+            cloud.versions = Some(Versions::default());
+        }
         let mut disk = Disk::default();
         let trouble = rng.pick(&[0, 20, 100, 250]);
         let is_rough = trouble > 0;
@@ -429,10 +433,12 @@ impl Run {
             }
             Event::Cancel(slot) => self.cancel(slot),
             Event::Replace(slot) => {
-                let Job { key, other, .. } = self.slots[slot].job.clone();
+                let Job { key, other, version, .. } = self.slots[slot].job.clone();
                 trace!(self, "somebody replaces {key}");
                 self.cloud.store(&key, other.into_iter().collect());
-                self.slots[slot].excuses.insert(ErrorKind::PreconditionFailed);
+                if version.is_none() {
+                    self.slots[slot].excuses.insert(ErrorKind::PreconditionFailed);
+                }
             }
             Event::Jump(by) => {
                 trace!(self, "the clock jumps by {by} s");
@@ -744,6 +750,11 @@ impl Run {
         {
             self.excused.insert(failure.upload_id.clone());
         }
+        if let Some(failure) = error.delete_failure()
+            && let Err(what) = it.job.check_deleted(&failure.report, &self.cloud)
+        {
+            return self.violated(format!("[{slot}] {what}"));
+        }
         let it = &mut self.slots[slot];
         // Whoever keeps a checkpoint tries again.
         if it.job.checkpoint && it.runs < 4 {
@@ -793,6 +804,9 @@ impl Run {
             };
             if !is_right {
                 return self.violated(format!("[{slot}] {} is not what was sent", job.key));
+            }
+            if let Err(what) = job.check_kept(&self.cloud) {
+                return self.violated(format!("[{slot}] {what}"));
             }
             if job.kind == Kind::List && !job.keys().iter().all(|key| self.cloud.objects.contains_key(key)) {
                 return self.violated(format!("[{slot}] objects have gone"));

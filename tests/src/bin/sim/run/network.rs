@@ -11,11 +11,11 @@ use s3_proto::{
 
 use super::{Doing, Event, Fate, Flight, Incoming, Run, Slot, To, trace, upload_in};
 use crate::cloud::{Ask, Reply};
+use crate::jobs::ATTEMPTS;
 use crate::planted::Planted;
 
 const FIRST_BYTE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(30);
-const ATTEMPTS: u32 = 3;
 
 impl Run {
     pub(super) fn send(&mut self, slot: usize, id: TaskId, task: HttpTask) {
@@ -38,8 +38,13 @@ impl Run {
         let Slot { sent, tasks, job, cancelled, runs, .. } = &mut self.slots[slot];
         let (count, refusals) = sent.entry(name.clone()).or_default();
         *count += repeated;
-        // An object is looked at before and after.
-        let rounds = if ask.operation == "HeadObject" { 2 } else { 1 };
+        let rounds = match ask.operation {
+            // An object is looked at before and after.
+            "HeadObject" => 2,
+            // What could not be deleted may be all of the next request, and of that after it.
+            "DeleteObjects" => ATTEMPTS,
+            _ => 1,
+        };
         if *count > (ATTEMPTS + *refusals) * rounds {
             let what = format!("[{slot}] run {runs} sends '{name}' {count} times, {refusals} refused");
             return self.violated(what);
