@@ -515,6 +515,10 @@ impl Cloud {
                 }
             } else if !self.is(Planted::DeleteSkipped) || !key.ends_with('0') {
                 self.remove(key, version);
+                let next = self.objects.range(key.to_owned()..).next().map(|(next, _)| next.clone());
+                if let Some(next) = next.filter(|_| self.is(Planted::NeighbourDeleted)) {
+                    self.remove(&next, None);
+                }
             }
         }
         Reply::xml(answer + "</DeleteResult>")
@@ -578,9 +582,11 @@ impl Cloud {
         let mut text = String::from("<ListBucketResult>");
         for (key, object) in all.iter().take(self.page) {
             let (etag, size) = (&object.etag, object.len());
+            let is_newer = self.is(Planted::TimesInvented);
+            let modified = if is_newer { "2100-01-01T00:00:00Z".into() } else { object.modified.rfc3339() };
             let _ = write!(
                 text,
-                "<Contents><Key>{key}</Key><ETag>\"{etag}\"</ETag><Size>{size}</Size></Contents>"
+                "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><ETag>\"{etag}\"</ETag><Size>{size}</Size></Contents>"
             );
         }
         let more = all.len() > self.page;

@@ -8,14 +8,15 @@ use s3_proto::ops::{
     PutObject,
 };
 use s3_proto::transfer::{
-    Copy, CopyOptions, DeleteMany, DeleteOptions, DeleteReport, Download, DownloadOptions, DownloadStream,
-    DownloadToMemory, Upload, UploadOptions,
+    Copy, CopyOptions, DeleteMany, DeleteOptions, DeleteReport, Direction, Download, DownloadOptions,
+    DownloadStream, DownloadToMemory, SyncReport, Upload, UploadOptions,
 };
 use s3_proto::{Answer, BodyPlan, Call, ETag, Machine, Now, Pages, Payload, Session, Step, TaskId};
 
 use crate::cloud::{Cloud, Refusal};
 use crate::content::{content, crc, is};
 use crate::disk::{Disk, File};
+use crate::folder::Folder;
 use crate::rng::Rng;
 
 pub(crate) const BUCKET: &str = "bkt";
@@ -40,6 +41,8 @@ pub(crate) enum Kind {
     Delete,
     DeleteKeys,
     DeletePrefix,
+    SyncUp,
+    SyncDown,
 }
 
 const KINDS: &[Kind] = &[
@@ -59,6 +62,8 @@ const KINDS: &[Kind] = &[
     Kind::Delete,
     Kind::DeleteKeys,
     Kind::DeletePrefix,
+    Kind::SyncUp,
+    Kind::SyncDown,
 ];
 
 #[derive(Clone, Debug)]
@@ -80,8 +85,10 @@ pub(crate) struct Job {
     doomed: Vec<Target>,
     /// By prefix: with all versions.
     purges: bool,
-    /// Versions that must stay.
+    /// Objects and versions that must stay.
     kept: Vec<Target>,
+    /// What is made the same.
+    pub(crate) folder: Option<Folder>,
 }
 
 /// A key, and the version if it is about that alone.
@@ -109,6 +116,7 @@ pub(crate) enum Output {
     Came { bytes: u64 },
     Memory(Bytes),
     Deleted(DeleteReport),
+    Synced(SyncReport),
 }
 
 pub(crate) type Running = Box<dyn Machine<Item = Yield, Output = Output>>;
@@ -154,10 +162,12 @@ impl Job {
                 Kind::UploadMemory,
                 Kind::UploadFile,
                 Kind::UploadFile,
+                Kind::UploadFile,
                 Kind::UploadRanges,
                 Kind::UploadStream,
                 Kind::Copy,
                 Kind::Copy,
+                Kind::SyncUp,
             ])
         } else {
             rng.pick(KINDS)
@@ -184,6 +194,7 @@ impl Job {
             doomed: Vec::new(),
             purges: false,
             kept: Vec::new(),
+            folder: None,
         };
         match kind {
             Kind::Get | Kind::DownloadFile | Kind::DownloadStream | Kind::DownloadMemory => {
@@ -203,6 +214,7 @@ impl Job {
                 }
             }
             Kind::Delete | Kind::DeleteKeys | Kind::DeletePrefix => job.draw_doomed(rng, cloud),
+            Kind::SyncUp | Kind::SyncDown => job.draw_folder(rng, cloud, disk),
             _ => {}
         }
         job
@@ -252,9 +264,31 @@ impl Job {
             let all = versions.list(&self.key, ("", ""));
             self.doomed = all.map(|(key, id, _)| (key.to_owned(), Some(id))).collect();
         }
-        // The next key after those with the prefix is somebody else's.
+        self.keep_neighbour(cloud);
+    }
+
+    fn draw_folder(&mut self, rng: &mut Rng, cloud: &mut Cloud, disk: &mut Disk) {
+        let direction = if self.kind == Kind::SyncUp { Direction::Upload } else { Direction::Download };
+        let folder = Folder::draw(direction, &self.key, &self.content, rng, cloud, disk);
+        for key in folder.doomed_objects() {
+            if rng.chance(100) {
+                cloud.refusals.insert(key.clone(), Refusal { times: None, made: 0 });
+            }
+            self.doomed.push((key, None));
+        }
+        if let Some(versions) = &cloud.versions {
+            let all = versions.list(&self.key, ("", ""));
+            self.kept = all.map(|(key, id, _)| (key.to_owned(), Some(id))).collect();
+        }
+        self.folder = Some(folder);
+        self.keep_neighbour(cloud);
+    }
+
+    /// The next key after those with the prefix is somebody else's.
+    fn keep_neighbour(&mut self, cloud: &mut Cloud) {
         let neighbour = format!("{}0", self.key);
-        self.kept.push((neighbour.clone(), cloud.store(&neighbour, vec![content(0, 10)]).version));
+        cloud.store(&neighbour, vec![content(0, 10)]);
+        self.kept.push((neighbour, None));
     }
 
     fn source(&self) -> String {
@@ -284,6 +318,11 @@ impl Job {
 
     pub(crate) fn deletes(&self) -> bool {
         matches!(self.kind, Kind::Delete | Kind::DeleteKeys | Kind::DeletePrefix)
+    }
+
+    /// How many requests it may have in flight.
+    pub(crate) fn most_requests(&self) -> usize {
+        self.folder.as_ref().map_or(self.concurrency, |folder| folder.most_requests(self.concurrency))
     }
 
     /// Whether it is one operation that ends with its answer.
@@ -403,6 +442,10 @@ impl Job {
                 };
                 boxed(machine, |_| Yield::Other, Output::Deleted)
             }
+            Kind::SyncUp | Kind::SyncDown => {
+                let folder = self.folder.as_ref().expect("it was drawn");
+                boxed(folder.start(session, up, down), |_| Yield::Other, Output::Synced)
+            }
         }
     }
 
@@ -456,6 +499,10 @@ impl Job {
                 // An earlier run may have deleted some, which are no longer there to be listed.
                 let (done, all) = (report.deleted + report.failed, self.doomed.len() as u64);
                 ensure(done == all || (runs > 1 && done < all), "another number was reported as deleted")
+            }
+            Output::Synced(report) => {
+                let folder = self.folder.as_ref().expect("it was drawn");
+                folder.check(report, cloud, disk, runs).map_err(|what| format!("{}: {what}", self.key))
             }
             Output::Nothing if self.kind == Kind::List => {
                 ensure(*listed == *self.keys(), "the list is not what is in the bucket")

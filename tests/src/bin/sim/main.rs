@@ -16,6 +16,7 @@
 mod cloud;
 mod content;
 mod disk;
+mod folder;
 mod jobs;
 mod planted;
 mod rng;

@@ -41,6 +41,14 @@ pub(crate) enum Planted {
     VersionIgnored,
     /// Delete markers that are there are not listed.
     MarkersUnlisted,
+    /// Together with an object the next one is deleted.
+    NeighbourDeleted,
+    /// A file is not removed, but reported to be.
+    RemoveSkipped,
+    /// A file that is there is not listed.
+    EntryUnlisted,
+    /// Objects seem to be newer than everything.
+    TimesInvented,
     /// An upload is not aborted, but reported to be.
     AbortSwallowed,
     /// Uploads that are there are not listed.
@@ -89,6 +97,10 @@ impl Planted {
         (Self::VersionDeleted, 200),
         (Self::VersionIgnored, 200),
         (Self::MarkersUnlisted, 400),
+        (Self::NeighbourDeleted, 200),
+        (Self::RemoveSkipped, 200),
+        (Self::EntryUnlisted, 200),
+        (Self::TimesInvented, 400),
         (Self::AbortSwallowed, 400),
         (Self::UploadsUnlisted, 2_000),
         (Self::CopyRangeShifted, 400),

@@ -39,8 +39,10 @@ impl Run {
         let (count, refusals) = sent.entry(name.clone()).or_default();
         *count += repeated;
         let rounds = match ask.operation {
-            // An object is looked at before and after.
-            "HeadObject" => 2,
+            // An object is looked at before and after, and to compare it.
+            "HeadObject" => 2 + u32::from(job.folder.is_some()),
+            // Each request that is refused without a reason asks by itself.
+            "HeadBucket" if job.folder.is_some() => u32::try_from(job.most_requests()).unwrap_or(1),
             // What could not be deleted may be all of the next request, and of that after it.
             "DeleteObjects" => ATTEMPTS,
             _ => 1,
@@ -50,8 +52,8 @@ impl Run {
             return self.violated(what);
         }
         let in_flight = tasks.values().filter(|doing| **doing != Doing::Other).count();
-        if in_flight > job.concurrency + 3 {
-            let what = format!("[{slot}] has {in_flight} requests in flight, of {}", job.concurrency);
+        if in_flight > job.most_requests() + 3 {
+            let what = format!("[{slot}] has {in_flight} requests in flight, of {}", job.most_requests());
             return self.violated(what);
         }
         let tidies = matches!(
