@@ -11,6 +11,7 @@ use s3_proto::{Payload, Timestamp};
 
 use crate::content::{crc, crc_of};
 use crate::planted::Planted;
+use crate::versions::Versions;
 
 /// A request as the service sees it.
 #[derive(Clone, Debug)]
@@ -48,11 +49,13 @@ impl Ask {
             Method::POST if has("delete") => "DeleteObjects",
             Method::POST => "CompleteMultipartUpload",
             Method::DELETE if has("uploadId") => "AbortMultipartUpload",
+            Method::DELETE => "DeleteObject",
             Method::HEAD if key.is_empty() => "HeadBucket",
             Method::HEAD => "HeadObject",
             _ if has("uploadId") => "ListParts",
             _ if has("uploads") => "ListMultipartUploads",
             _ if has("tagging") => "GetObjectTagging",
+            _ if has("versions") => "ListObjectVersions",
             _ if key.is_empty() => "ListObjectsV2",
             _ => "GetObject",
         };
@@ -75,6 +78,7 @@ impl Ask {
                 | "ListMultipartUploads"
                 | "GetObjectTagging"
                 | "ListObjectsV2"
+                | "ListObjectVersions"
                 | "GetObject"
         )
     }
@@ -151,6 +155,8 @@ pub(crate) struct Object {
     pub(crate) pieces: Vec<Bytes>,
     pub(crate) etag: String,
     pub(crate) checksum: Checksum,
+    /// In a bucket with versions.
+    pub(crate) version: Option<String>,
     modified: Timestamp,
 }
 
@@ -166,8 +172,15 @@ impl Object {
         }
     }
 
+    fn version_header(&self) -> Option<(&'static str, String)> {
+        Some(("x-amz-version-id", self.version.clone()?))
+    }
+
     fn headers(&self) -> Vec<(&'static str, String)> {
-        vec![("etag", format!("\"{}\"", self.etag)), ("last-modified", self.modified.http_date())]
+        let mut headers =
+            vec![("etag", format!("\"{}\"", self.etag)), ("last-modified", self.modified.http_date())];
+        headers.extend(self.version_header());
+        headers
     }
 }
 
@@ -184,10 +197,29 @@ pub(crate) struct Upload {
     parts: BTreeMap<u32, Part>,
 }
 
+/// An object that cannot be deleted together with others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    /// How often; `None` is for ever.
+    pub(crate) times: Option<u32>,
+    /// How often it was.
+    pub(crate) made: u32,
+}
+
+impl Refusal {
+    pub(crate) fn code(self) -> &'static str {
+        if self.times.is_some() { "InternalError" } else { "AccessDenied" }
+    }
+}
+
 /// The bucket.
 #[derive(Debug)]
 pub(crate) struct Cloud {
+    /// The current ones.
     pub(crate) objects: BTreeMap<String, Object>,
+    pub(crate) versions: Option<Versions>,
+    /// By their keys.
+    pub(crate) refusals: BTreeMap<String, Refusal>,
     pub(crate) uploads: BTreeMap<String, Upload>,
     pub(crate) region: &'static str,
     pub(crate) now: Timestamp,
@@ -203,9 +235,18 @@ type Answer = Result<Reply, (u16, &'static str)>;
 
 impl Cloud {
     pub(crate) fn new(region: &'static str, says_301: bool, page: usize) -> Self {
-        let (objects, uploads) = (BTreeMap::new(), BTreeMap::new());
-        let now = Timestamp::UNIX_EPOCH;
-        Self { objects, uploads, region, now, says_301, page, planted: None, made: 0 }
+        Self {
+            objects: BTreeMap::new(),
+            versions: None,
+            refusals: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            region,
+            now: Timestamp::UNIX_EPOCH,
+            says_301,
+            page,
+            planted: None,
+            made: 0,
+        }
     }
 
     /// The error for a request that is signed for another region, at another time, or with other keys. Where nobody
@@ -258,10 +299,12 @@ impl Cloud {
             "CompleteMultipartUpload" => self.complete(ask),
             "AbortMultipartUpload" => self.abort(ask),
             "CopyObject" => self.copy(ask),
-            "DeleteObjects" => Ok(self.delete(ask)),
+            "DeleteObject" => Ok(self.delete(ask)),
+            "DeleteObjects" => Ok(self.delete_many(ask)),
             "ListParts" => self.list_parts(ask),
             "ListMultipartUploads" => Ok(self.list_uploads(ask)),
             "ListObjectsV2" => Ok(self.list(ask)),
+            "ListObjectVersions" => Ok(self.list_versions(ask)),
             "GetObjectTagging" => Ok(Reply::xml("<Tagging><TagSet></TagSet></Tagging>".into())),
             "HeadBucket" => Ok(Reply::new(200, vec![("x-amz-bucket-region", self.region.into())], "")),
             _ => self.get(ask),
@@ -280,9 +323,44 @@ impl Cloud {
     }
 
     pub(crate) fn store(&mut self, key: &str, pieces: Vec<Bytes>) -> Object {
-        let object = Object { checksum: crc_of(&pieces), etag: self.etag(), pieces, modified: self.now };
+        let (checksum, etag) = (crc_of(&pieces), self.etag());
+        let mut object = Object { pieces, etag, checksum, version: None, modified: self.now };
+        if let Some(versions) = &mut self.versions {
+            object.version = Some(versions.add(key, Some(object.clone())));
+        }
         self.objects.insert(key.to_owned(), object.clone());
         object
+    }
+
+    /// Removes a version for good, or else the object; in a bucket with versions a marker hides it.
+    pub(crate) fn remove(&mut self, key: &str, version: Option<&str>) {
+        self.objects.remove(key);
+        let swaps = self.is(Planted::VersionDeleted);
+        let Some(versions) = &mut self.versions else { return };
+        match version {
+            None if swaps => {
+                let latest = versions.list(key, ("", "")).next().map(|(_, id, _)| id);
+                versions.remove(key, &latest.unwrap_or_default());
+            }
+            None => drop(versions.add(key, None)),
+            Some(id) => {
+                versions.remove(key, id);
+                self.objects.extend(versions.current(key).map(|object| (key.to_owned(), object)));
+            }
+        }
+    }
+
+    /// The current object, or one of its versions.
+    fn find(&self, key: &str, version: Option<&str>) -> Result<&Object, (u16, &'static str)> {
+        match (version.filter(|_| !self.is(Planted::VersionIgnored)), &self.versions) {
+            (None, _) => self.objects.get(key).ok_or((404, "NoSuchKey")),
+            (Some(id), Some(versions)) => match versions.get(key, id) {
+                None => Err((404, "NoSuchVersion")),
+                Some(None) => Err((405, "MethodNotAllowed")),
+                Some(Some(object)) => Ok(object),
+            },
+            (Some(_), None) => Err((400, "InvalidArgument")),
+        }
     }
 
     fn check_conditions(&self, ask: &Ask) -> Result<(), (u16, &'static str)> {
@@ -347,8 +425,9 @@ impl Cloud {
 
     fn source(&self, ask: &Ask) -> Result<&Object, (u16, &'static str)> {
         let path = ask.header("x-amz-copy-source").unwrap_or_default();
-        let key = decode(path.trim_start_matches('/').split_once('/').unwrap_or_default().1);
-        let object = self.objects.get(&key).ok_or((404, "NoSuchKey"))?;
+        let path = path.trim_start_matches('/').split_once('/').unwrap_or_default().1;
+        let (path, version) = path.split_once("?versionId=").map_or((path, None), |(p, v)| (p, Some(v)));
+        let object = self.find(&decode(path), version)?;
         match ask.header("x-amz-copy-source-if-match") {
             Some(tag) if tag.trim_matches('"') != object.etag => Err((412, "PreconditionFailed")),
             _ => Ok(object),
@@ -369,7 +448,8 @@ impl Cloud {
         self.check_conditions(ask)?;
         let pieces = self.source(ask)?.pieces.clone();
         let object = self.store(&ask.key, pieces);
-        Ok(Reply::xml(format!("<CopyObjectResult><ETag>\"{}\"</ETag></CopyObjectResult>", object.etag)))
+        let text = format!("<CopyObjectResult><ETag>\"{}\"</ETag></CopyObjectResult>", object.etag);
+        Ok(Reply::new(200, object.version_header().into_iter().collect(), text))
     }
 
     fn complete(&mut self, ask: &Ask) -> Answer {
@@ -399,10 +479,11 @@ impl Cloud {
         let key = upload.key.clone();
         self.uploads.remove(ask.upload_id());
         let object = self.store(&key, pieces);
-        Ok(Reply::xml(format!(
+        let text = format!(
             "<CompleteMultipartUploadResult><ETag>\"{}\"</ETag><ChecksumCRC64NVME>{}</ChecksumCRC64NVME></CompleteMultipartUploadResult>",
             object.etag, object.checksum
-        )))
+        );
+        Ok(Reply::new(200, object.version_header().into_iter().collect(), text))
     }
 
     fn abort(&mut self, ask: &Ask) -> Answer {
@@ -413,13 +494,32 @@ impl Cloud {
     }
 
     fn delete(&mut self, ask: &Ask) -> Reply {
+        self.remove(&ask.key, ask.query.get("versionId").map(String::as_str));
+        Reply::new(204, Vec::new(), "")
+    }
+
+    /// As `Quiet` asks for, only what could not be deleted is in the answer.
+    fn delete_many(&mut self, ask: &Ask) -> Reply {
         let text = String::from_utf8_lossy(&ask.body).into_owned();
         let mut answer = String::from("<DeleteResult>");
-        for key in text.split("<Key>").skip(1).filter_map(|rest| rest.split('<').next()) {
-            if !self.is(Planted::DeleteSkipped) || !key.ends_with('0') {
-                self.objects.remove(key);
+        for object in text.split("<Object>").skip(1) {
+            let (key, version) = (inner(object, "Key").unwrap_or_default(), inner(object, "VersionId"));
+            let refusal = self.refusals.get_mut(key);
+            if let Some(refusal) = refusal.filter(|r| r.times.is_none_or(|times| r.made < times)) {
+                refusal.made += 1;
+                let code = refusal.code();
+                if !self.is(Planted::DeleteErrorSwallowed) {
+                    let version =
+                        version.map(|id| format!("<VersionId>{id}</VersionId>")).unwrap_or_default();
+                    let _ = write!(answer, "<Error><Key>{key}</Key>{version}<Code>{code}</Code></Error>");
+                }
+            } else if !self.is(Planted::DeleteSkipped) || !key.ends_with('0') {
+                self.remove(key, version);
+                let next = self.objects.range(key.to_owned()..).next().map(|(next, _)| next.clone());
+                if let Some(next) = next.filter(|_| self.is(Planted::NeighbourDeleted)) {
+                    self.remove(&next, None);
+                }
             }
-            let _ = write!(answer, "<Deleted><Key>{key}</Key></Deleted>");
         }
         Reply::xml(answer + "</DeleteResult>")
     }
@@ -482,9 +582,11 @@ impl Cloud {
         let mut text = String::from("<ListBucketResult>");
         for (key, object) in all.iter().take(self.page) {
             let (etag, size) = (&object.etag, object.len());
+            let is_newer = self.is(Planted::TimesInvented);
+            let modified = if is_newer { "2100-01-01T00:00:00Z".into() } else { object.modified.rfc3339() };
             let _ = write!(
                 text,
-                "<Contents><Key>{key}</Key><ETag>\"{etag}\"</ETag><Size>{size}</Size></Contents>"
+                "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><ETag>\"{etag}\"</ETag><Size>{size}</Size></Contents>"
             );
         }
         let more = all.len() > self.page;
@@ -496,8 +598,36 @@ impl Cloud {
         Reply::xml(text + "</ListBucketResult>")
     }
 
+    fn list_versions(&self, ask: &Ask) -> Reply {
+        let text = |name: &str| ask.query.get(name).map_or("", String::as_str);
+        let after = (text("key-marker"), text("version-id-marker"));
+        let all: Vec<_> =
+            self.versions.iter().flat_map(|versions| versions.list(text("prefix"), after)).collect();
+        let mut answer = String::from("<ListVersionsResult>");
+        for (key, id, object) in all.iter().take(self.page) {
+            let _ = match object {
+                Some(object) => write!(
+                    answer,
+                    "<Version><Key>{key}</Key><VersionId>{id}</VersionId><Size>{}</Size></Version>",
+                    object.len()
+                ),
+                None if self.is(Planted::MarkersUnlisted) => Ok(()),
+                None => {
+                    write!(answer, "<DeleteMarker><Key>{key}</Key><VersionId>{id}</VersionId></DeleteMarker>")
+                }
+            };
+        }
+        if let Some((key, id, _)) = all.get(self.page - 1).filter(|_| all.len() > self.page) {
+            let _ = write!(
+                answer,
+                "<IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker><NextVersionIdMarker>{id}</NextVersionIdMarker>"
+            );
+        }
+        Reply::xml(answer + "</ListVersionsResult>")
+    }
+
     fn get(&self, ask: &Ask) -> Answer {
-        let object = self.objects.get(&ask.key).ok_or((404, "NoSuchKey"))?;
+        let object = self.find(&ask.key, ask.query.get("versionId").map(String::as_str))?;
         let condition = ask.header("if-match").filter(|_| !self.is(Planted::ConditionDropped));
         if condition.is_some_and(|tag| tag.trim_matches('"') != object.etag) {
             return Err((412, "PreconditionFailed"));

@@ -5,7 +5,8 @@ use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use s3_proto::files::{FileId, FileInfo, FileReply, FileTask};
+use s3_proto::Timestamp;
+use s3_proto::files::{DirEntry, DirEntryKind, FileId, FileInfo, FileReply, FileTask};
 
 use crate::content::crc;
 use crate::planted::Planted;
@@ -38,7 +39,12 @@ struct Open {
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     pub(crate) files: BTreeMap<PathBuf, File>,
+    /// When they were changed, where that matters.
+    pub(crate) times: BTreeMap<PathBuf, Timestamp>,
+    pub(crate) now: Option<Timestamp>,
     open: BTreeMap<FileId, Open>,
+    /// Files that have to go with the process that made them, unless it is killed.
+    temporary: BTreeMap<PathBuf, usize>,
     pub(crate) planted: Option<Planted>,
     writes: u64,
 }
@@ -103,6 +109,9 @@ impl Disk {
                 if !keep {
                     *file = File::Written(Vec::new());
                 }
+                if temporary {
+                    self.temporary.insert(path.clone(), slot);
+                }
                 self.open.insert(id, Open { slot, path, temporary });
                 return Ok(FileReply::Opened(FileInfo { len, modified: None }));
             }
@@ -117,6 +126,7 @@ impl Disk {
             FileTask::Commit { id, from, to } => {
                 self.open.remove(&id).ok_or_else(missing)?;
                 let file = self.files.remove(&from).ok_or_else(missing)?;
+                self.times.extend(self.now.map(|now| (to.clone(), now)));
                 self.files.insert(to, file);
             }
             FileTask::Close { id } => {
@@ -132,15 +142,43 @@ impl Disk {
                 }
             }
             FileTask::Remove { path } => {
-                self.files.remove(&path);
+                if !self.is(Planted::RemoveSkipped) {
+                    self.files.remove(&path);
+                }
             }
+            FileTask::List { path } => return self.list(&path).map(FileReply::Listed),
             _ => return Err(Error::from(ErrorKind::Unsupported)),
         }
         Ok(FileReply::Done)
     }
 
+    fn list(&self, folder: &Path) -> Result<Vec<DirEntry>> {
+        let mut found = BTreeMap::new();
+        for (path, file) in &self.files {
+            let Ok(below) = path.strip_prefix(folder) else { continue };
+            let mut names = below.iter();
+            let Some(name) = names.next() else { continue };
+            let kind = if names.next().is_some() { DirEntryKind::Dir } else { DirEntryKind::File };
+            let info = FileInfo { len: file.bytes().len() as u64, modified: self.times.get(path).copied() };
+            found.insert(name, DirEntry { name: name.to_owned(), kind, info });
+        }
+        if found.is_empty() {
+            return Err(Error::from(ErrorKind::NotFound));
+        }
+        let skipped = usize::from(self.is(Planted::EntryUnlisted));
+        Ok(found.into_values().skip(skipped).collect())
+    }
+
+    /// A temporary file that nobody has removed.
+    pub(crate) fn left_over(&self) -> Option<&PathBuf> {
+        self.temporary.keys().find(|path| self.files.contains_key(*path))
+    }
+
     /// The machine is gone, and what it had open with it. Of a process that was killed, everything stays.
     pub(crate) fn close(&mut self, slot: usize, killed: bool) -> usize {
+        if killed {
+            self.temporary.retain(|_, owner| *owner != slot);
+        }
         let mut closed = 0;
         for (_, file) in self.open.extract_if(.., |_, file| file.slot == slot) {
             closed += 1;

@@ -3,20 +3,26 @@
 use bytes::Bytes;
 use s3_proto::call::Stream;
 use s3_proto::checksum::Checksum;
-use s3_proto::ops::{CopyObject, CopySource, Delete, DeleteObjects, GetObject, ListObjectsV2, PutObject};
+use s3_proto::ops::{
+    CopyObject, CopySource, DeleteObject, DeleteObjects, GetObject, ListObjectsV2, ObjectIdentifier,
+    PutObject,
+};
 use s3_proto::transfer::{
-    Copy, CopyOptions, DeleteMany, DeleteOptions, Download, DownloadOptions, DownloadStream,
-    DownloadToMemory, Upload, UploadOptions,
+    Copy, CopyOptions, DeleteMany, DeleteOptions, DeleteReport, Direction, Download, DownloadOptions,
+    DownloadStream, DownloadToMemory, SyncReport, Upload, UploadOptions,
 };
 use s3_proto::{Answer, BodyPlan, Call, ETag, Machine, Now, Pages, Payload, Session, Step, TaskId};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Refusal};
 use crate::content::{content, crc, is};
 use crate::disk::{Disk, File};
+use crate::folder::Folder;
 use crate::rng::Rng;
 
 pub(crate) const BUCKET: &str = "bkt";
 const PART: usize = 5 << 20;
+/// How often something is tried.
+pub(crate) const ATTEMPTS: u32 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -32,8 +38,11 @@ pub(crate) enum Kind {
     DownloadStream,
     DownloadMemory,
     Copy,
+    Delete,
     DeleteKeys,
     DeletePrefix,
+    SyncUp,
+    SyncDown,
 }
 
 const KINDS: &[Kind] = &[
@@ -50,8 +59,11 @@ const KINDS: &[Kind] = &[
     Kind::DownloadStream,
     Kind::DownloadMemory,
     Kind::Copy,
+    Kind::Delete,
     Kind::DeleteKeys,
     Kind::DeletePrefix,
+    Kind::SyncUp,
+    Kind::SyncDown,
 ];
 
 #[derive(Clone, Debug)]
@@ -67,6 +79,26 @@ pub(crate) struct Job {
     part_size: usize,
     /// How many objects there are to list or delete.
     pub(crate) count: usize,
+    /// The version that is read.
+    pub(crate) version: Option<String>,
+    /// What is to be deleted: objects, or versions of them.
+    doomed: Vec<Target>,
+    /// By prefix: with all versions.
+    purges: bool,
+    /// Objects and versions that must stay.
+    kept: Vec<Target>,
+    /// What is made the same.
+    pub(crate) folder: Option<Folder>,
+}
+
+/// A key, and the version if it is about that alone.
+type Target = (String, Option<String>);
+
+fn is_there((key, version): &Target, cloud: &Cloud) -> bool {
+    match (version, &cloud.versions) {
+        (Some(id), Some(versions)) => versions.get(key, id).is_some(),
+        _ => cloud.objects.contains_key(key),
+    }
 }
 
 /// What a machine yields.
@@ -79,11 +111,12 @@ pub(crate) enum Yield {
 /// What a machine comes to.
 pub(crate) enum Output {
     Nothing,
-    Put,
-    Sent { bytes: u64, checksum: Option<Checksum> },
+    Put { version: Option<String> },
+    Sent { bytes: u64, checksum: Option<Checksum>, version: Option<String> },
     Came { bytes: u64 },
     Memory(Bytes),
-    Deleted { deleted: u64, failed: u64 },
+    Deleted(DeleteReport),
+    Synced(SyncReport),
 }
 
 pub(crate) type Running = Box<dyn Machine<Item = Yield, Output = Output>>;
@@ -129,10 +162,12 @@ impl Job {
                 Kind::UploadMemory,
                 Kind::UploadFile,
                 Kind::UploadFile,
+                Kind::UploadFile,
                 Kind::UploadRanges,
                 Kind::UploadStream,
                 Kind::Copy,
                 Kind::Copy,
+                Kind::SyncUp,
             ])
         } else {
             rng.pick(KINDS)
@@ -154,28 +189,106 @@ impl Job {
             concurrency: rng.between(1, 4),
             checkpoint: rng.chance(600) && matches!(kind, Kind::UploadFile | Kind::DownloadFile),
             part_size: rng.between(3_000, 30_000),
-            count: rng.below(30),
+            count: if kind == Kind::Delete { 1 } else { rng.below(30) },
+            version: None,
+            doomed: Vec::new(),
+            purges: false,
+            kept: Vec::new(),
+            folder: None,
         };
         match kind {
             Kind::Get | Kind::DownloadFile | Kind::DownloadStream | Kind::DownloadMemory => {
-                cloud.store(&job.key, vec![job.content.clone()]);
+                job.draw_source(&job.key.clone(), rng, cloud);
                 if rng.chance(100) {
                     let len = if rng.chance(500) { len } else { rng.between(1_000, 60_000) };
                     job.other = Some(content(which + 1, len));
                 }
             }
-            Kind::Copy => drop(cloud.store(&format!("src{n}"), vec![job.content.clone()])),
+            Kind::Copy => job.draw_source(&job.source(), rng, cloud),
             Kind::UploadFile => {
                 drop(disk.files.insert(job.source_path().into(), File::Given(job.content.clone())));
             }
-            Kind::List | Kind::DeleteKeys | Kind::DeletePrefix => {
+            Kind::List => {
                 for key in job.keys() {
                     cloud.store(&key, vec![content(0, 10)]);
                 }
             }
+            Kind::Delete | Kind::DeleteKeys | Kind::DeletePrefix => job.draw_doomed(rng, cloud),
+            Kind::SyncUp | Kind::SyncDown => job.draw_folder(rng, cloud, disk),
             _ => {}
         }
         job
+    }
+
+    /// What is read; where there are versions, it may be one that is no longer the current one.
+    fn draw_source(&mut self, key: &str, rng: &mut Rng, cloud: &mut Cloud) {
+        let version = cloud.store(key, vec![self.content.clone()]).version;
+        self.version = version.filter(|_| rng.chance(700));
+        self.kept.extend(self.version.iter().map(|id| (key.to_owned(), Some(id.clone()))));
+        if self.version.is_some() {
+            match rng.below(3) {
+                0 => drop(cloud.store(key, vec![content(99, self.content.len())])),
+                1 => cloud.remove(key, None),
+                _ => {}
+            }
+        }
+    }
+
+    /// What is deleted, what stays, and what cannot be deleted.
+    fn draw_doomed(&mut self, rng: &mut Rng, cloud: &mut Cloud) {
+        let by_prefix = self.kind == Kind::DeletePrefix;
+        self.purges = by_prefix && cloud.versions.is_some() && rng.chance(500);
+        let is_refused = self.kind != Kind::Delete && rng.chance(400);
+        for key in self.keys() {
+            let mut ids = Vec::new();
+            for n in 0..rng.between(1, if cloud.versions.is_some() { 3 } else { 1 }) {
+                ids.extend(cloud.store(&key, vec![content(n, 10)]).version);
+            }
+            let is_hidden = cloud.versions.is_some() && rng.chance(200);
+            if is_hidden {
+                cloud.remove(&key, None);
+            }
+            let one =
+                if ids.is_empty() || by_prefix || rng.chance(500) { None } else { Some(rng.pick_ref(&ids)) };
+            if !(self.purges || by_prefix && is_hidden) {
+                self.doomed.push((key.clone(), one.cloned()));
+            }
+            let kept = ids.iter().filter(|id| !self.purges && Some(*id) != one);
+            self.kept.extend(kept.map(|id| (key.clone(), Some(id.clone()))));
+            if is_refused && !is_hidden && rng.chance(150) {
+                let times = if rng.chance(500) { None } else { u32::try_from(rng.between(1, 4)).ok() };
+                cloud.refusals.insert(key, Refusal { times, made: 0 });
+            }
+        }
+        if let Some(versions) = cloud.versions.as_ref().filter(|_| self.purges) {
+            let all = versions.list(&self.key, ("", ""));
+            self.doomed = all.map(|(key, id, _)| (key.to_owned(), Some(id))).collect();
+        }
+        self.keep_neighbour(cloud);
+    }
+
+    fn draw_folder(&mut self, rng: &mut Rng, cloud: &mut Cloud, disk: &mut Disk) {
+        let direction = if self.kind == Kind::SyncUp { Direction::Upload } else { Direction::Download };
+        let folder = Folder::draw(direction, &self.key, &self.content, rng, cloud, disk);
+        for key in folder.doomed_objects() {
+            if rng.chance(100) {
+                cloud.refusals.insert(key.clone(), Refusal { times: None, made: 0 });
+            }
+            self.doomed.push((key, None));
+        }
+        if let Some(versions) = &cloud.versions {
+            let all = versions.list(&self.key, ("", ""));
+            self.kept = all.map(|(key, id, _)| (key.to_owned(), Some(id))).collect();
+        }
+        self.folder = Some(folder);
+        self.keep_neighbour(cloud);
+    }
+
+    /// The next key after those with the prefix is somebody else's.
+    fn keep_neighbour(&mut self, cloud: &mut Cloud) {
+        let neighbour = format!("{}0", self.key);
+        cloud.store(&neighbour, vec![content(0, 10)]);
+        self.kept.push((neighbour, None));
     }
 
     fn source(&self) -> String {
@@ -204,18 +317,27 @@ impl Job {
     }
 
     pub(crate) fn deletes(&self) -> bool {
-        matches!(self.kind, Kind::DeleteKeys | Kind::DeletePrefix)
+        matches!(self.kind, Kind::Delete | Kind::DeleteKeys | Kind::DeletePrefix)
+    }
+
+    /// How many requests it may have in flight.
+    pub(crate) fn most_requests(&self) -> usize {
+        self.folder.as_ref().map_or(self.concurrency, |folder| folder.most_requests(self.concurrency))
     }
 
     /// Whether it is one operation that ends with its answer.
     pub(crate) fn is_call(&self) -> bool {
-        self.kind == Kind::Put
+        matches!(self.kind, Kind::Put | Kind::Delete)
     }
 
     pub(crate) fn start(&self, session: &Session) -> Running {
         let session = session.clone();
         let put = || PutObject::new(BUCKET, &self.key, self.content.clone());
-        let get = || GetObject::new(BUCKET, &self.key);
+        let get = || {
+            let mut get = GetObject::new(BUCKET, &self.key);
+            get.version_id.clone_from(&self.version);
+            get
+        };
         let state = self.checkpoint.then(|| self.state_path().into());
         let mut up = UploadOptions::default();
         (up.threshold, up.part_size, up.concurrency) = (PART as u64, PART as u64, self.concurrency);
@@ -228,11 +350,13 @@ impl Job {
             boxed::<Upload>(
                 machine,
                 |_| Yield::Other,
-                |r| Output::Sent { bytes: r.bytes, checksum: r.checksum },
+                |r| Output::Sent { bytes: r.bytes, checksum: r.checksum, version: r.version_id },
             )
         };
         match self.kind {
-            Kind::Put => boxed(Call::new(session, put()), |()| Yield::Other, |_| Output::Put),
+            Kind::Put => {
+                boxed(Call::new(session, put()), |()| Yield::Other, |r| Output::Put { version: r.version_id })
+            }
             Kind::PutIfNone => {
                 let mut put = put();
                 put.if_none_match = Some(ETag::ANY);
@@ -271,33 +395,64 @@ impl Job {
                 |d| Output::Memory(d.bytes),
             ),
             Kind::Copy => {
-                let copy = CopyObject::new(BUCKET, &self.key, CopySource::new(BUCKET, self.source()));
+                let mut source = CopySource::new(BUCKET, self.source());
+                if let Some(id) = &self.version {
+                    source = source.version_id(id);
+                }
+                let copy = CopyObject::new(BUCKET, &self.key, source);
                 let mut options = CopyOptions::default();
                 (options.threshold, options.part_size) = (PART as u64, PART as u64);
                 options.concurrency = self.concurrency;
                 boxed(
                     Copy::new(session, copy, options),
                     |_| Yield::Other,
-                    |r| Output::Sent { bytes: r.bytes, checksum: r.checksum },
+                    |r| Output::Sent { bytes: r.bytes, checksum: r.checksum, version: r.version_id },
+                )
+            }
+            Kind::Delete => {
+                let mut delete = DeleteObject::new(BUCKET, &self.key);
+                if let Some((key, version)) = self.doomed.first() {
+                    (delete.key, delete.version_id) = (key.clone(), version.clone());
+                }
+                boxed(
+                    Call::new(session, delete),
+                    |()| Yield::Other,
+                    |_| {
+                        let mut report = DeleteReport::default();
+                        report.deleted = 1;
+                        Output::Deleted(report)
+                    },
                 )
             }
             Kind::DeleteKeys | Kind::DeletePrefix => {
                 let mut options = DeleteOptions::default();
                 (options.batch, options.concurrency) = (7, self.concurrency);
+                options.versions = self.purges;
                 let machine = if self.kind == Kind::DeleteKeys {
-                    DeleteMany::new(session, DeleteObjects::new(BUCKET, Delete::keys(self.keys())), options)
+                    let object = |(key, version_id): Target| {
+                        let mut object = ObjectIdentifier::new(key);
+                        object.version_id = version_id;
+                        object
+                    };
+                    let objects: Vec<_> = self.doomed.iter().cloned().map(object).collect();
+                    DeleteMany::new(session, DeleteObjects::new(BUCKET, objects), options)
                 } else {
-                    let op = DeleteObjects::new(BUCKET, Delete::keys(Vec::<String>::new()));
+                    let op = DeleteObjects::new(BUCKET, Vec::<ObjectIdentifier>::new());
                     DeleteMany::prefix(session, op, &self.prefix(), options)
                 };
-                boxed(machine, |_| Yield::Other, |r| Output::Deleted { deleted: r.deleted, failed: r.failed })
+                boxed(machine, |_| Yield::Other, Output::Deleted)
+            }
+            Kind::SyncUp | Kind::SyncDown => {
+                let folder = self.folder.as_ref().expect("it was drawn");
+                boxed(folder.start(session, up, down), |_| Yield::Other, Output::Synced)
             }
         }
     }
 
     /// Whether these bytes are what lies, or lay, in the bucket.
     fn is_whole(&self, bytes: &[u8]) -> bool {
-        is(std::slice::from_ref(&self.content), bytes) || self.other.as_deref() == Some(bytes)
+        is(std::slice::from_ref(&self.content), bytes)
+            || (self.version.is_none() && self.other.as_deref() == Some(bytes))
     }
 
     /// Whether what is acknowledged is there, whole and equal.
@@ -318,9 +473,10 @@ impl Job {
         let ensure =
             |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{}: {what}", self.key)) };
         match output {
-            Output::Put => stored(),
-            Output::Sent { bytes, checksum } => {
+            Output::Put { version } => stored().and_then(|()| self.check_version(version.as_deref(), cloud)),
+            Output::Sent { bytes, checksum, version } => {
                 stored()?;
+                self.check_version(version.as_deref(), cloud)?;
                 ensure(*bytes == self.content.len() as u64, "another length was reported")?;
                 let right = checksum.as_ref().is_none_or(|sum| *sum == crc(&self.content));
                 ensure(right, "another checksum was reported")
@@ -333,18 +489,61 @@ impl Job {
                 ensure(*bytes == file.len() as u64, "another length was reported")
             }
             Output::Memory(bytes) => ensure(self.is_whole(bytes), "other bytes came into memory"),
-            Output::Deleted { deleted, failed } => {
-                ensure(*failed == 0, "objects could not be deleted")?;
-                let left = self.keys().iter().any(|key| cloud.objects.contains_key(key));
-                ensure(!left, "an object is still there")?;
+            Output::Deleted(report) => {
+                self.check_deleted(report, cloud)?;
+                let is_reported = |target: &Target| {
+                    report.failures.iter().any(|f| f.key == target.0 && f.version_id == target.1)
+                };
+                let left = self.doomed.iter().find(|target| is_there(target, cloud) && !is_reported(target));
+                ensure(left.is_none(), "an object is still there, and no failure was reported")?;
                 // An earlier run may have deleted some, which are no longer there to be listed.
-                let right = *deleted == self.count as u64 || (runs > 1 && *deleted < self.count as u64);
-                ensure(right, "another number was reported as deleted")
+                let (done, all) = (report.deleted + report.failed, self.doomed.len() as u64);
+                ensure(done == all || (runs > 1 && done < all), "another number was reported as deleted")
+            }
+            Output::Synced(report) => {
+                let folder = self.folder.as_ref().expect("it was drawn");
+                folder.check(report, cloud, disk, runs).map_err(|what| format!("{}: {what}", self.key))
             }
             Output::Nothing if self.kind == Kind::List => {
                 ensure(*listed == *self.keys(), "the list is not what is in the bucket")
             }
             Output::Nothing => ensure(self.is_whole(received), "other bytes were read"),
         }
+    }
+
+    /// Whether the version of which was told is what was sent.
+    fn check_version(&self, version: Option<&str>, cloud: &Cloud) -> Result<(), String> {
+        let Some(versions) = &cloud.versions else { return Ok(()) };
+        match version.and_then(|id| versions.get(&self.key, id)) {
+            Some(Some(object)) if is(&object.pieces, &self.content) => Ok(()),
+            _ => Err(format!("{}: the version {version:?} is not what was sent", self.key)),
+        }
+    }
+
+    /// Whether so much was deleted, and the failures are those of the service.
+    pub(crate) fn check_deleted(&self, report: &DeleteReport, cloud: &Cloud) -> Result<(), String> {
+        let ensure =
+            |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{}: {what}", self.key)) };
+        let gone = self.doomed.iter().filter(|target| !is_there(target, cloud)).count() as u64;
+        ensure(report.deleted <= gone, "more was reported as deleted than is gone")?;
+        ensure(report.failed == report.failures.len() as u64, "the failures are not as many as reported")?;
+        for failure in &report.failures {
+            let target = (failure.key.clone(), failure.version_id.clone());
+            ensure(self.doomed.contains(&target), "what failed was not to be deleted")?;
+            let refusal = cloud.refusals.get(&failure.key);
+            let refusal = refusal.filter(|refusal| failure.error.code() == Some(refusal.code()));
+            let refusal = refusal.ok_or_else(|| format!("{target:?} was not refused so"))?;
+            // One for a while may be over when a repetition comes late.
+            ensure(refusal.times.is_some() || is_there(&target, cloud), "what was refused is gone")?;
+            let is_tried = refusal.times.is_none() || refusal.made >= ATTEMPTS;
+            ensure(is_tried, "what failed for a while was not tried again")?;
+        }
+        Ok(())
+    }
+
+    /// Whether what nobody wanted to delete is there.
+    pub(crate) fn check_kept(&self, cloud: &Cloud) -> Result<(), String> {
+        let lost = self.kept.iter().find(|target| !is_there(target, cloud));
+        lost.map_or(Ok(()), |lost| Err(format!("{lost:?} is gone, but was not to be deleted")))
     }
 }

@@ -16,10 +16,12 @@
 mod cloud;
 mod content;
 mod disk;
+mod folder;
 mod jobs;
 mod planted;
 mod rng;
 mod run;
+mod versions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -33,6 +33,22 @@ pub(crate) enum Planted {
     PutNotStored,
     /// An object is not deleted, but reported to be.
     DeleteSkipped,
+    /// That an object could not be deleted is not reported.
+    DeleteErrorSwallowed,
+    /// A version is deleted where a marker was to hide it.
+    VersionDeleted,
+    /// The current object is taken in place of a version.
+    VersionIgnored,
+    /// Delete markers that are there are not listed.
+    MarkersUnlisted,
+    /// Together with an object the next one is deleted.
+    NeighbourDeleted,
+    /// A file is not removed, but reported to be.
+    RemoveSkipped,
+    /// A file that is there is not listed.
+    EntryUnlisted,
+    /// Objects seem to be newer than everything.
+    TimesInvented,
     /// An upload is not aborted, but reported to be.
     AbortSwallowed,
     /// Uploads that are there are not listed.
@@ -77,6 +93,14 @@ impl Planted {
         (Self::WriteLost, 100),
         (Self::PutNotStored, 100),
         (Self::DeleteSkipped, 100),
+        (Self::DeleteErrorSwallowed, 200),
+        (Self::VersionDeleted, 200),
+        (Self::VersionIgnored, 200),
+        (Self::MarkersUnlisted, 400),
+        (Self::NeighbourDeleted, 200),
+        (Self::RemoveSkipped, 200),
+        (Self::EntryUnlisted, 200),
+        (Self::TimesInvented, 400),
         (Self::AbortSwallowed, 400),
         (Self::UploadsUnlisted, 2_000),
         (Self::CopyRangeShifted, 400),

@@ -37,6 +37,10 @@ impl Rng {
         from[self.below(from.len())]
     }
 
+    pub(crate) fn pick_ref<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
     /// A time up to `most`, to the microsecond; short ones are likelier.
     pub(crate) fn time(&mut self, most: Duration) -> Duration {
         let micros = usize::try_from(most.as_micros()).unwrap_or(usize::MAX).max(1);

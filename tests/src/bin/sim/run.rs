@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use s3_proto::credentials::{CredentialsProvider, CredentialsSource};
 use s3_proto::files::FileTask;
-use s3_proto::transfer::Cleanup;
+use s3_proto::transfer::{Cleanup, SyncFailure};
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Config, Credentials, Error, ErrorKind, Instant, Now, Phase, Secret, Session,
     Sink, SourceError, Step, Task, TaskId, Timestamp, TransportError, TransportErrorKind,
@@ -23,6 +23,7 @@ use crate::disk::Disk;
 use crate::jobs::{Job, Kind, Output, Running, Yield};
 use crate::planted::Planted;
 use crate::rng::Rng;
+use crate::versions::Versions;
 
 /// 2015-08-30T12:36:00Z
 const START: i64 = 1_440_938_160;
@@ -209,6 +210,9 @@ impl Run {
         let region = if elsewhere { "eu-west-1" } else { "us-east-1" };
         let says_301 = rng.chance(500);
         let mut cloud = Cloud::new(region, says_301, rng.between(1, 12));
+        if rng.chance(300) {
+            cloud.versions = Some(Versions::default());
+        }
         let mut disk = Disk::default();
         let trouble = rng.pick(&[0, 20, 100, 250]);
         let is_rough = trouble > 0;
@@ -429,10 +433,12 @@ impl Run {
             }
             Event::Cancel(slot) => self.cancel(slot),
             Event::Replace(slot) => {
-                let Job { key, other, .. } = self.slots[slot].job.clone();
+                let Job { key, other, version, .. } = self.slots[slot].job.clone();
                 trace!(self, "somebody replaces {key}");
                 self.cloud.store(&key, other.into_iter().collect());
-                self.slots[slot].excuses.insert(ErrorKind::PreconditionFailed);
+                if version.is_none() {
+                    self.slots[slot].excuses.insert(ErrorKind::PreconditionFailed);
+                }
             }
             Event::Jump(by) => {
                 trace!(self, "the clock jumps by {by} s");
@@ -623,8 +629,12 @@ impl Run {
             _ => None,
         };
         let committed = matches!(task, FileTask::Commit { .. });
+        let lists = matches!(task, FileTask::List { .. });
+        self.disk.now = Some(self.time());
         let result = self.disk.perform(slot, task);
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            && !lists
+        {
             self.violated(format!("[{slot}] {id:?} cannot be: {error}"));
         }
         if committed {
@@ -715,6 +725,16 @@ impl Run {
                 {
                     return self.violated(format!("[{slot}] {what}"));
                 }
+                if let Output::Synced(report) = &output {
+                    for SyncFailure { name, error, .. } in &report.failures {
+                        let key = format!("{}/{name}", self.slots[slot].job.key);
+                        let is_refused = self.cloud.refusals.contains_key(&key);
+                        if !(is_refused && error.kind() == ErrorKind::AccessDenied) {
+                            self.check_reason(slot, error);
+                        }
+                    }
+                }
+                let it = &self.slots[slot];
                 let state = it.job.state_path();
                 if self.disk.files.contains_key(std::path::Path::new(&state)) {
                     return self.violated(format!("[{slot}] leaves its checkpoint behind"));
@@ -729,7 +749,8 @@ impl Run {
         }
     }
 
-    fn failed(&mut self, slot: usize, error: &Error) {
+    /// Whether it may have failed so, and what it leaves behind.
+    fn check_reason(&mut self, slot: usize, error: &Error) {
         let it = &self.slots[slot];
         let timed_out = self.weather.has_timeout && error.kind() == ErrorKind::Timeout;
         if !it.excuses.contains(&error.kind()) && !timed_out {
@@ -744,6 +765,16 @@ impl Run {
         {
             self.excused.insert(failure.upload_id.clone());
         }
+    }
+
+    fn failed(&mut self, slot: usize, error: &Error) {
+        self.check_reason(slot, error);
+        let it = &self.slots[slot];
+        if let Some(failure) = error.delete_failure()
+            && let Err(what) = it.job.check_deleted(&failure.report, &self.cloud)
+        {
+            return self.violated(format!("[{slot}] {what}"));
+        }
         let it = &mut self.slots[slot];
         // Whoever keeps a checkpoint tries again.
         if it.job.checkpoint && it.runs < 4 {
@@ -757,6 +788,10 @@ impl Run {
     fn check_files(&mut self) {
         for slot in 0..self.slots.len() {
             let job = &self.slots[slot].job;
+            let between = job.folder.as_ref().map(|folder| folder.check_between(&self.cloud, &self.disk));
+            if let Some(Err(what)) = between {
+                return self.violated(format!("[{slot}] {}: {what}", job.key));
+            }
             let Some(file) = self.disk.files.get(std::path::Path::new(&job.path())) else { continue };
             let output = Output::Came { bytes: file.bytes().len() as u64 };
             if let Err(what) = job.check(&output, &[], &[], &self.cloud, &self.disk, 1) {
@@ -771,12 +806,16 @@ impl Run {
             if !done {
                 return self.violated(format!("[{slot}] hangs: nothing is under way, and it is not done"));
             }
+            // What a checkpoint names can be gone on with.
+            let state = self.disk.files.get(std::path::Path::new(&job.state_path()));
+            let state = state.and_then(|file| upload_in(file.bytes()));
             let left = self
                 .cloud
                 .uploads
                 .iter()
                 .filter(|(id, _)| learned.contains(*id) && !self.excused.contains(*id))
                 // A run that failed has left its checkpoint, and whoever goes on finds them.
+                .filter(|(id, _)| *acknowledged || state.as_ref() != Some(*id))
                 .find(|(id, _)| !unnamed.contains(*id) || (*acknowledged && !blurred));
             if let Some((id, upload)) = left {
                 return self.violated(format!("[{slot}] leaves {id} of {} behind", upload.key));
@@ -788,17 +827,26 @@ impl Run {
             );
             let is_right = match stored {
                 Some(object) if writes => crate::content::is(&object.pieces, &job.content),
-                None => !(*acknowledged && writes && !job.deletes() && job.kind != Kind::List),
+                None => {
+                    let is_there = writes && !job.deletes() && job.kind != Kind::List && job.folder.is_none();
+                    !(*acknowledged && is_there)
+                }
                 Some(_) => true,
             };
             if !is_right {
                 return self.violated(format!("[{slot}] {} is not what was sent", job.key));
+            }
+            if let Err(what) = job.check_kept(&self.cloud) {
+                return self.violated(format!("[{slot}] {what}"));
             }
             if job.kind == Kind::List && !job.keys().iter().all(|key| self.cloud.objects.contains_key(key)) {
                 return self.violated(format!("[{slot}] objects have gone"));
             }
         }
         self.check_files();
+        if let Some(path) = self.disk.left_over() {
+            self.violated(format!("{} is left behind", path.display()));
+        }
     }
 }
 

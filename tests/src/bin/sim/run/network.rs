@@ -11,11 +11,11 @@ use s3_proto::{
 
 use super::{Doing, Event, Fate, Flight, Incoming, Run, Slot, To, trace, upload_in};
 use crate::cloud::{Ask, Reply};
+use crate::jobs::ATTEMPTS;
 use crate::planted::Planted;
 
 const FIRST_BYTE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(30);
-const ATTEMPTS: u32 = 3;
 
 impl Run {
     pub(super) fn send(&mut self, slot: usize, id: TaskId, task: HttpTask) {
@@ -38,15 +38,22 @@ impl Run {
         let Slot { sent, tasks, job, cancelled, runs, .. } = &mut self.slots[slot];
         let (count, refusals) = sent.entry(name.clone()).or_default();
         *count += repeated;
-        // An object is looked at before and after.
-        let rounds = if ask.operation == "HeadObject" { 2 } else { 1 };
+        let rounds = match ask.operation {
+            // An object is looked at before and after, and to compare it.
+            "HeadObject" => 2 + u32::from(job.folder.is_some()),
+            // Each request that is refused without a reason asks by itself.
+            "HeadBucket" if job.folder.is_some() => u32::try_from(job.most_requests()).unwrap_or(1),
+            // What could not be deleted may be all of the next request, and of that after it.
+            "DeleteObjects" => ATTEMPTS,
+            _ => 1,
+        };
         if *count > (ATTEMPTS + *refusals) * rounds {
             let what = format!("[{slot}] run {runs} sends '{name}' {count} times, {refusals} refused");
             return self.violated(what);
         }
         let in_flight = tasks.values().filter(|doing| **doing != Doing::Other).count();
-        if in_flight > job.concurrency + 3 {
-            let what = format!("[{slot}] has {in_flight} requests in flight, of {}", job.concurrency);
+        if in_flight > job.most_requests() + 3 {
+            let what = format!("[{slot}] has {in_flight} requests in flight, of {}", job.most_requests());
             return self.violated(what);
         }
         let tidies = matches!(
