@@ -485,3 +485,29 @@ proptest! {
         prop_assert_eq!(&remote, &expected);
     }
 }
+
+#[test]
+fn an_upload_that_cannot_be_aborted_is_told_of_when_all_is_cancelled() {
+    let mut told = 0;
+    for step in 0..30 {
+        let options = copying().with(|options| options.upload.threshold = 0);
+        let mut began = 0;
+        let mut sim = Sim::new(Store::default()).with_disk(Disk::with(TREE)).meddling(|request, _, reply| {
+            if query(request, "uploads").is_some() {
+                began += 1;
+                let answer =
+                    "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+                *reply = Reply::new(200, Vec::new(), answer);
+            }
+        });
+        sim.cancel_after = Some(step);
+        let End::Done(Err(error)) = sim.run(up(options)) else { continue };
+        drop(sim);
+        assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+        let report = &error.sync_interrupted().unwrap().report;
+        let left = report.failures.iter().filter(|failure| failure.error.upload_failure().is_some()).count();
+        assert_eq!(left, began, "step {step}: {error}");
+        told += left;
+    }
+    assert!(told > 0);
+}

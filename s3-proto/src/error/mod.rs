@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::transfer::{DeleteManyFailure, UploadFailure};
+use crate::transfer::{DeleteManyFailure, SyncInterrupted, UploadFailure};
 
 pub(crate) use codes::{kind_of_code, kind_of_status};
 pub use transport::{SourceError, TransportError, TransportErrorKind};
@@ -313,6 +313,11 @@ impl Error {
 
     /// What a mass deletion had done before it failed.
     pub fn delete_failure(&self) -> Option<&DeleteManyFailure> {
+        self.0.source.as_ref()?.downcast_ref()
+    }
+
+    /// What a transfer of folders had done before it failed, and what it could not put in order.
+    pub fn sync_interrupted(&self) -> Option<&SyncInterrupted> {
         self.0.source.as_ref()?.downcast_ref()
     }
 

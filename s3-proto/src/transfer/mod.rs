@@ -49,7 +49,7 @@ pub use fluent_sync::SyncRequest;
 pub use names::Filter;
 pub use progress::Progress;
 pub use stream::{DownloadStream, DownloadToMemory, Downloaded};
-pub use sync::{Compare, Direction, Sync, SyncAction, SyncFailure, SyncOptions, SyncReport};
+pub use sync::{Compare, Direction, Sync, SyncAction, SyncFailure, SyncInterrupted, SyncOptions, SyncReport};
 pub use upload::{Upload, UploadOptions, UploadReport};
 
 /// How many parts are in flight if nothing else is said.

@@ -9,7 +9,7 @@ use super::errands::{Errands, Outcome};
 use super::names::{Filter, folder_prefix, path_of};
 use super::nested::Nested;
 use super::same::SameContent;
-use super::{DeleteMany, DeleteOptions, Download, DownloadOptions, Progress, Upload, UploadOptions};
+use super::{Cleanup, DeleteMany, DeleteOptions, Download, DownloadOptions, Progress, Upload, UploadOptions};
 use crate::client::polled_after_done;
 use crate::files::{DirEntry, DirEntryKind, FileInfo, FileReply, FileTask};
 use crate::machine::{Answer, BodyPlan, Instant, Machine, Now, Step, Task, TaskId};
@@ -119,6 +119,33 @@ pub struct SyncFailure {
     pub name: String,
     /// Why.
     pub error: Error,
+}
+
+/// What became of a transfer of folders that ended with an error: see [`Error::sync_interrupted`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SyncInterrupted {
+    /// What was done until then. Among its failures are those that leave an upload behind.
+    pub report: SyncReport,
+    /// What ended it.
+    pub cause: Error,
+}
+
+impl fmt::Display for SyncInterrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.cause.message())
+    }
+}
+
+impl std::error::Error for SyncInterrupted {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// Whether parts are still stored at the service, and paid for.
+fn leaves_an_upload(error: &Error) -> bool {
+    error.upload_failure().is_some_and(|upload| !matches!(upload.cleanup, Cleanup::Aborted))
 }
 
 /// What would be done.
@@ -540,6 +567,10 @@ impl Sync {
 
     fn job_done(&mut self, todo: Todo, job: &Job, result: Result<bool, Error>) {
         match (job, result) {
+            // All is over, but what could not be put in order is told.
+            (_, Err(error)) if self.failure.is_some() && leaves_an_upload(&error) => {
+                self.report.fail(todo.name, error);
+            }
             _ if self.failure.is_some() => {}
             (Job::Compare(_), Ok(true)) => {
                 self.report.unchanged += 1;
@@ -789,7 +820,10 @@ impl Machine for Sync {
             if self.is_idle() && (self.failure.is_some() || self.stage == Stage::Deleting) {
                 self.stage = Stage::Over;
                 let report = std::mem::take(&mut self.report);
-                return Step::Done(self.failure.take().map_or(Ok(report), Err));
+                return Step::Done(match self.failure.take() {
+                    None => Ok(report),
+                    Some(cause) => Err(cause.clone().with_cause(SyncInterrupted { report, cause })),
+                });
             }
             return Step::Wait(until);
         }

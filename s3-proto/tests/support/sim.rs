@@ -162,6 +162,8 @@ impl Store {
             (&Method::POST, "") => self.delete(request),
             (&Method::PUT, _) => self.put(data, key),
             (&Method::GET | &Method::HEAD, _) => self.get(request, &key),
+            // Uploads in parts are for hooks to answer.
+            (&Method::POST | &Method::DELETE, _) => Reply::error(501, "NotImplemented"),
             (method, _) => panic!("the model does not know {method} {}", request.uri()),
         }
     }

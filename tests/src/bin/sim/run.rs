@@ -760,10 +760,13 @@ impl Run {
                 it.excuses
             ));
         }
-        if let Some(failure) = error.upload_failure()
-            && !matches!(failure.cleanup, Cleanup::Aborted)
-        {
-            self.excused.insert(failure.upload_id.clone());
+        let parts = error.sync_interrupted().map(|sync| sync.report.failures.as_slice()).unwrap_or_default();
+        for error in parts.iter().map(|failure| &failure.error).chain([error]) {
+            if let Some(failure) = error.upload_failure()
+                && !matches!(failure.cleanup, Cleanup::Aborted)
+            {
+                self.excused.insert(failure.upload_id.clone());
+            }
         }
     }
 
