@@ -229,7 +229,7 @@ impl<M: Machine> Run<'_, '_, M> {
             10 => Answer::SourceFailed(SourceError::new(std::io::ErrorKind::BrokenPipe.into())),
             // A head makes sense where a request waits for it, and is given there.
             _ if matches!(open, Some(Open { work: Work::Http(_), .. })) => return,
-            _ => Answer::Head(&head),
+            _ => Answer::Head(head.into()),
         };
         let is_open = open.is_some();
         let plan = self.machine.answer(self.now, id, answer);
@@ -394,7 +394,7 @@ impl<M: Machine> Run<'_, '_, M> {
         if let Work::Http(task) = &mut open.work {
             send_body(task);
         }
-        let check = match self.machine.answer(self.now, open.id, Answer::Head(&reply.head())) {
+        let check = match self.machine.answer(self.now, open.id, Answer::Head(reply.head().into())) {
             BodyPlan::Discard => return,
             BodyPlan::Collect => None,
             BodyPlan::Deliver { check, .. } => Some(check),

@@ -44,7 +44,7 @@ impl Shared<dyn Answered> {
             .and_then(|reader| self.transport.send(task, reader, cancel));
         match answered {
             Ok((head, download)) => {
-                let plan = self.answer(id, Answer::Head(&head));
+                let plan = self.answer(id, Answer::Head(head.into()));
                 self.body(id, plan, download, cancel);
             }
             Err(Unanswered::Failed(Failure { phase, cause })) => {

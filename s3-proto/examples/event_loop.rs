@@ -373,7 +373,7 @@ impl Connection {
             return Ok(used);
         };
         let (head, ()) = response.into_parts();
-        let check = match job.answer(now, self.id, Answer::Head(&head)) {
+        let check = match job.answer(now, self.id, Answer::Head(head.into())) {
             BodyPlan::Discard => return Ok(used),
             BodyPlan::Collect => None,
             BodyPlan::Deliver { check, .. } => Some(check),

@@ -866,27 +866,26 @@ impl Exchange {
         }
     }
 
-    fn head(&mut self, now: Now, attempt: Attempt, head: &response::Parts) -> BodyPlan {
+    fn head(&mut self, now: Now, attempt: Attempt, head: Box<response::Parts>) -> BodyPlan {
+        self.watch.head(&attempt.watch, &head);
         if self.parked.is_some() {
-            self.watch.head(&attempt.watch, head);
             self.watch.attempt_over(now, &attempt.watch, None, 0);
             self.judge(now, &attempt, None);
             if head.status.is_success() || bucket_region(&head.headers).is_some() {
-                self.unpark(now, Some((&attempt, head)));
+                self.unpark(now, Some((&attempt, &head)));
             } else {
                 // The question was refused for a reason of its own, and may go better.
-                let error = attempt.error(head, &[]);
-                self.refused(now, &attempt, head, error);
+                let error = attempt.error(&head, &[]);
+                self.refused(now, &attempt, &head, error);
             }
             return BodyPlan::Discard;
         }
         let len = content_length(&head.headers);
-        self.watch.head(&attempt.watch, head);
         let too_long = self.most.is_some_and(|most| len.is_none_or(|len| len > most));
-        if head.status.is_success() && (too_long || self.declines.is_some_and(|declines| declines(head))) {
+        if head.status.is_success() && (too_long || self.declines.is_some_and(|declines| declines(&head))) {
             self.watch.attempt_over(now, &attempt.watch, None, 0);
             self.judge(now, &attempt, None);
-            self.state = self.succeed(Outcome::Head(Box::new(head.clone())));
+            self.state = self.succeed(Outcome::Head(head));
             return BodyPlan::Discard;
         }
         if let (Some(mut limiter), true) = (self.session.rate_limiter(), self.draft.method != Method::HEAD) {
@@ -899,15 +898,16 @@ impl Exchange {
             return self.collect(attempt, head);
         }
         self.judge(now, &attempt, None);
+        let status = head.status;
         let delivered = match self.body.take() {
-            None => self.first_delivery(head).map(|(body, check)| {
+            None => self.first_delivery(&head).map(|(body, check)| {
                 let at = body.first;
                 self.body = Some(body);
-                self.state = State::Head(attempt, Box::new(head.clone()));
+                self.state = State::Head(attempt, head);
                 (at, check)
             }),
-            Some(body) => self.delivery(head).and_then(|(at, rest)| {
-                let delivered = continued(body, head, at, &rest);
+            Some(body) => self.delivery(&head).and_then(|(at, rest)| {
+                let delivered = continued(body, &head, at, &rest);
                 self.state = State::Streaming(attempt);
                 delivered.map(|(body, check)| {
                     self.body = Some(body);
@@ -918,16 +918,16 @@ impl Exchange {
         match delivered {
             Ok((at, check)) => BodyPlan::Deliver { to, offset: at.saturating_sub(base), check },
             Err(error) => {
-                self.state = State::Failed(error.with_status(head.status).with_phase(Phase::Parse));
+                self.state = State::Failed(error.with_status(status).with_phase(Phase::Parse));
                 BodyPlan::Discard
             }
         }
     }
 
-    fn collect(&mut self, attempt: Attempt, head: &response::Parts) -> BodyPlan {
+    fn collect(&mut self, attempt: Attempt, head: Box<response::Parts>) -> BodyPlan {
         let expected = content_length(&head.headers).unwrap_or(0).min(1 << 20);
         let body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        self.state = State::Collecting(attempt, Box::new(head.clone()), body);
+        self.state = State::Collecting(attempt, head, body);
         BodyPlan::Collect
     }
 

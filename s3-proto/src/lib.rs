@@ -38,7 +38,7 @@
 //!             assert_eq!(task.request.uri().host(), Some("my-bucket.s3.eu-central-1.amazonaws.com"));
 //!             assert!(task.request.headers().contains_key("authorization"));
 //!             let (head, ()) = http::Response::new(()).into_parts();
-//!             if let BodyPlan::Collect = machine.answer(now, id, Answer::Head(&head)) {
+//!             if let BodyPlan::Collect = machine.answer(now, id, Answer::Head(head.into())) {
 //!                 let _ = machine.answer(now, id, Answer::Chunk(PAGE));
 //!                 let _ = machine.answer(now, id, Answer::End(None));
 //!             }

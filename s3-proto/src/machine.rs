@@ -315,7 +315,7 @@ impl Default for Timeouts {
 #[non_exhaustive]
 pub enum Answer<'a> {
     /// Status and headers have come.
-    Head(&'a http::response::Parts),
+    Head(Box<http::response::Parts>),
     /// A piece of a body under [`BodyPlan::Collect`].
     Chunk(&'a [u8]),
     /// The body is over; under [`BodyPlan::Deliver`] with the check that saw it pass.

@@ -349,7 +349,7 @@ impl<T: Send + 'static> Machine for Script<T> {
                 let expected = expected.and_then(|v| v.to_str().ok()?.parse().ok()).unwrap_or(0);
                 // At once, so that growing leaves no copies of secrets behind.
                 let body = Zeroizing::new(Vec::with_capacity(MAX_ANSWER.min(expected)));
-                self.state = State::Reading(id, Box::new(head.clone()), body);
+                self.state = State::Reading(id, head, body);
                 return BodyPlan::Collect;
             }
             (State::Reading(id, head, mut body), Answer::Chunk(chunk)) => {

@@ -193,7 +193,10 @@ impl<M: Machine> Trial<M> {
         let names: Vec<(&'static str, String)> =
             headers.iter().map(|(name, value)| (&*name.clone().leak(), value.clone())).collect();
         let now = self.world.now;
-        if !matches!(self.machine.answer(now, id, Answer::Head(&head(*status, &names))), BodyPlan::Collect) {
+        if !matches!(
+            self.machine.answer(now, id, Answer::Head(head(*status, &names).into())),
+            BodyPlan::Collect
+        ) {
             return;
         }
         let _ = self.machine.answer(now, id, Answer::Chunk(body));
@@ -205,7 +208,7 @@ impl<M: Machine> Trial<M> {
 
     fn give_late(&mut self) {
         for (id, (status, ..)) in std::mem::take(&mut self.late) {
-            let plan = self.machine.answer(self.world.now, id, Answer::Head(&head(status, &[])));
+            let plan = self.machine.answer(self.world.now, id, Answer::Head(head(status, &[]).into()));
             assert!(matches!(plan, BodyPlan::Discard), "a late answer is taken");
         }
     }

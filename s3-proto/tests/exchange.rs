@@ -538,7 +538,7 @@ fn late_answers_to_a_dead_task_are_ignored() {
     let Step::Start(dead, _) = machine.poll(world.now) else { panic!() };
     let refused = s3_proto::TransportError::new(TransportErrorKind::Refused, "refused");
     let _ = machine.answer(world.now, dead, Answer::Failed { phase: Phase::Connect, cause: refused });
-    let plan = machine.answer(world.now, dead, Answer::Head(&head(403, &[])));
+    let plan = machine.answer(world.now, dead, Answer::Head(head(403, &[]).into()));
     assert!(matches!(plan, BodyPlan::Discard));
     let _ = machine.answer(world.now, dead, Answer::Ready);
     assert!(world.drive_ref(&mut machine, |_| ok()).result.is_ok());

@@ -101,7 +101,7 @@ fn calls_that_need_a_session_at_once_wait_for_the_one_that_begins_it() {
         waiting.push(id);
     }
     let Reply::Answer(status, headers, body) = begun("FIRST", 0) else { panic!("no answer") };
-    let _ = first.answer(world.now, id, Answer::Head(&head(status, &headers)));
+    let _ = first.answer(world.now, id, Answer::Head(head(status, &headers).into()));
     let _ = first.answer(world.now, id, Answer::Chunk(&body));
     let _ = first.answer(world.now, id, Answer::End(None));
     assert_eq!(signers(&world.drive(first, |_| ok())), ["FIRST"]);

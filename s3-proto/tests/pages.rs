@@ -59,7 +59,7 @@ fn entries_come_one_by_one() {
 fn give(machine: &mut impl Machine, id: s3_proto::TaskId, reply: Reply) {
     let now = World::default().now;
     let Reply::Answer(status, headers, text) = reply else { panic!() };
-    let _ = machine.answer(now, id, s3_proto::Answer::Head(&head(status, &headers)));
+    let _ = machine.answer(now, id, s3_proto::Answer::Head(head(status, &headers).into()));
     let _ = machine.answer(now, id, s3_proto::Answer::Chunk(&text));
     let _ = machine.answer(now, id, s3_proto::Answer::End(None));
 }
@@ -93,11 +93,11 @@ fn task_ids_are_not_reused_from_page_to_page() {
         assert!(!seen.contains(&id));
         seen.push(id);
         let Some(Reply::Answer(_, _, text)) = pages.next() else { panic!() };
-        let _ = machine.answer(world.now, id, s3_proto::Answer::Head(&head(200, &[])));
+        let _ = machine.answer(world.now, id, s3_proto::Answer::Head(head(200, &[]).into()));
         let _ = machine.answer(world.now, id, s3_proto::Answer::Chunk(&text));
         let _ = machine.answer(world.now, id, s3_proto::Answer::End(None));
         assert!(matches!(machine.poll(world.now), Step::Item(_)));
-        let _ = machine.answer(world.now, id, s3_proto::Answer::Head(&head(403, &[])));
+        let _ = machine.answer(world.now, id, s3_proto::Answer::Head(head(403, &[]).into()));
     }
     assert_eq!(seen.len(), 3);
     world.pass(std::time::Duration::from_secs(1));

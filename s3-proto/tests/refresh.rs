@@ -176,7 +176,7 @@ fn a_head_that_is_refused_without_a_reason_takes_keys_that_a_sibling_has_got_sin
         _ => error(400, "ExpiredToken"),
     });
     assert_eq!(signer(&sibling), "NEW");
-    let _ = head.answer(world.now, id, Answer::Head(&support::head(400, &[])));
+    let _ = head.answer(world.now, id, Answer::Head(support::head(400, &[]).into()));
     let _ = head.answer(world.now, id, Answer::End(None));
     let run = world.drive_ref(&mut head, outage());
     assert_eq!((run.result.is_ok(), signer(&run), asked(&run)), (true, "NEW", 0));

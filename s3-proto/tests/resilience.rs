@@ -280,7 +280,7 @@ fn an_endpoint_that_keeps_failing_is_left_alone_until_a_probe_gets_through() {
     let Step::Start(id, _) = probe.poll(world.now) else { panic!("the probe goes through") };
     let second = world.drive(call(), |_| ok());
     assert_eq!(second.error().kind(), ErrorKind::CircuitOpen, "one probe only");
-    let _ = probe.answer(world.now, id, Answer::Head(&head(204, &[])));
+    let _ = probe.answer(world.now, id, Answer::Head(head(204, &[]).into()));
     let _ = probe.answer(world.now, id, Answer::End(None));
     assert!(world.drive_ref(&mut probe, |_| ok()).result.is_ok());
     assert!(world.drive(call(), |_| ok()).result.is_ok(), "closed again");
@@ -478,7 +478,7 @@ fn the_clock_is_compared_half_way_between_sending_and_answer() {
     world.pass(Duration::from_secs(20));
     // 5 minutes ahead of when it was sent, but 4 minutes 50 of the middle: that is what is corrected.
     let late = [("date", "Sun, 30 Aug 2015 12:41:00 GMT".to_owned())];
-    if let BodyPlan::Collect = machine.answer(world.now, id, Answer::Head(&head(403, &late))) {
+    if let BodyPlan::Collect = machine.answer(world.now, id, Answer::Head(head(403, &late).into())) {
         let _ = machine.answer(world.now, id, Answer::Chunk(&error_document("RequestTimeTooSkewed", "")));
         let _ = machine.answer(world.now, id, Answer::End(None));
     }

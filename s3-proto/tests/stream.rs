@@ -63,7 +63,9 @@ fn the_check_refuses_more_than_was_announced() {
     let mut machine = get();
     let Step::Start(id, _) = machine.poll(now) else { panic!() };
     let head = head(200, &[("content-length", "3".into())]);
-    let BodyPlan::Deliver { mut check, .. } = machine.answer(now, id, Answer::Head(&head)) else { panic!() };
+    let BodyPlan::Deliver { mut check, .. } = machine.answer(now, id, Answer::Head(head.into())) else {
+        panic!()
+    };
     assert_eq!(check.expected_len(), Some(3));
     assert_eq!(check.update(b"four").unwrap_err().kind(), ErrorKind::MalformedResponse);
 }
@@ -74,7 +76,9 @@ fn a_head_is_yielded_even_if_the_body_is_over_by_then() {
     let mut machine = get();
     let Step::Start(id, _) = machine.poll(now) else { panic!() };
     let head = head(200, &[("content-length", "0".into())]);
-    let BodyPlan::Deliver { check, .. } = machine.answer(now, id, Answer::Head(&head)) else { panic!() };
+    let BodyPlan::Deliver { check, .. } = machine.answer(now, id, Answer::Head(head.into())) else {
+        panic!()
+    };
     let _ = machine.answer(now, id, Answer::End(Some(check)));
     assert!(matches!(machine.poll(now), Step::Item(_)));
     assert!(matches!(machine.poll(now), Step::Done(Ok(()))));
@@ -86,7 +90,9 @@ fn a_head_is_yielded_even_if_the_body_has_failed_by_then() {
     let mut machine = get();
     let Step::Start(id, _) = machine.poll(now) else { panic!() };
     let head = head(200, &[("content-length", "5".into())]);
-    let BodyPlan::Deliver { check, .. } = machine.answer(now, id, Answer::Head(&head)) else { panic!() };
+    let BodyPlan::Deliver { check, .. } = machine.answer(now, id, Answer::Head(head.into())) else {
+        panic!()
+    };
     let _ = machine.answer(now, id, Answer::End(Some(check)));
     assert!(matches!(machine.poll(now), Step::Item(_)));
     let Step::Done(Err(error)) = machine.poll(now) else { panic!() };
@@ -198,7 +204,8 @@ fn the_time_limit_ends_with_the_head() {
     let mut world = World::default();
     let mut machine = Stream::new(Session::new(config), GetObject::new("bkt", "k"));
     let Step::Start(id, _) = machine.poll(world.now) else { panic!() };
-    let BodyPlan::Deliver { check, .. } = machine.answer(world.now, id, Answer::Head(&head(200, &[]))) else {
+    let BodyPlan::Deliver { check, .. } = machine.answer(world.now, id, Answer::Head(head(200, &[]).into()))
+    else {
         panic!()
     };
     assert!(matches!(machine.poll(world.now), Step::Item(_)));
@@ -327,7 +334,7 @@ fn a_head_that_cannot_be_read_cancels_the_body_and_ends_the_call() {
     let now = World::default().now;
     let Step::Start(id, _) = machine.poll(now) else { panic!("it does not start") };
     let head = head(200, &[("x-amz-mp-parts-count", "many".into())]);
-    assert!(matches!(machine.answer(now, id, Answer::Head(&head)), BodyPlan::Deliver { .. }));
+    assert!(matches!(machine.answer(now, id, Answer::Head(head.into())), BodyPlan::Deliver { .. }));
     assert!(matches!(machine.poll(now), Step::Cancel(cancelled) if cancelled == id));
     let kinds = [(); 2].map(|()| match machine.poll(now) {
         Step::Done(Err(error)) => error.kind(),

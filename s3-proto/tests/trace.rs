@@ -222,7 +222,7 @@ fn spans_are_entered_only_while_the_machine_works() {
     let (_, first) = elsewhere(&collector, || machine.poll(now));
     let Step::Start(id, _) = first else { panic!() };
     let answer = || {
-        let _ = machine.answer(now, id, Answer::Head(&head(204, &[])));
+        let _ = machine.answer(now, id, Answer::Head(head(204, &[]).into()));
         let _ = machine.answer(now, id, Answer::End(None));
     };
     elsewhere(&collector, answer);

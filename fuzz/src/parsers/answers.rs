@@ -38,27 +38,30 @@ where
     let head = reply.head();
     for _ in 0..1_000 {
         match machine.poll(now) {
-            Step::Start(id, Task::Http(_)) => match machine.answer(now, id, Answer::Head(&head)) {
-                BodyPlan::Discard => {}
-                BodyPlan::Collect => {
-                    let mut goes_on = true;
-                    for piece in pieces {
-                        goes_on &= matches!(machine.answer(now, id, Answer::Chunk(piece)), BodyPlan::Collect);
+            Step::Start(id, Task::Http(_)) => {
+                match machine.answer(now, id, Answer::Head(head.clone().into())) {
+                    BodyPlan::Discard => {}
+                    BodyPlan::Collect => {
+                        let mut goes_on = true;
+                        for piece in pieces {
+                            goes_on &=
+                                matches!(machine.answer(now, id, Answer::Chunk(piece)), BodyPlan::Collect);
+                        }
+                        if goes_on {
+                            let _ = machine.answer(now, id, Answer::End(None));
+                        }
                     }
-                    if goes_on {
-                        let _ = machine.answer(now, id, Answer::End(None));
+                    BodyPlan::Deliver { mut check, .. } => {
+                        let is_whole = pieces.iter().all(|piece| check.update(piece).is_ok());
+                        let cause = TransportError::new(TransportErrorKind::Closed, "it was closed");
+                        let _ = if is_whole && reply.breaks {
+                            machine.answer(now, id, Answer::Broken { check, cause })
+                        } else {
+                            machine.answer(now, id, Answer::End(Some(check)))
+                        };
                     }
                 }
-                BodyPlan::Deliver { mut check, .. } => {
-                    let is_whole = pieces.iter().all(|piece| check.update(piece).is_ok());
-                    let cause = TransportError::new(TransportErrorKind::Closed, "it was closed");
-                    let _ = if is_whole && reply.breaks {
-                        machine.answer(now, id, Answer::Broken { check, cause })
-                    } else {
-                        machine.answer(now, id, Answer::End(Some(check)))
-                    };
-                }
-            },
+            }
             Step::Start(id, _) => {
                 let cause = TransportError::new(TransportErrorKind::Closed, "it was closed");
                 let _ = machine.answer(now, id, Answer::Failed { phase: Phase::Connect, cause });

@@ -143,7 +143,7 @@ fn check(len: u64) -> Box<BodyCheck> {
     let Step::Start(id, _) = stream.poll(now) else { panic!("no request") };
     let (mut head, ()) = http::Response::new(()).into_parts();
     head.headers.insert("content-length", len.into());
-    match stream.answer(now, id, Answer::Head(&head)) {
+    match stream.answer(now, id, Answer::Head(head.into())) {
         BodyPlan::Deliver { check, .. } => check,
         plan => panic!("not delivered: {plan:?}"),
     }

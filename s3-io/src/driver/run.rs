@@ -55,7 +55,7 @@ pub(crate) enum Progress<I, T> {
 }
 
 enum Outcome {
-    Head(Box<(http::response::Parts, Download)>),
+    Head(Box<http::response::Parts>, Download),
     Chunk(Bytes, Download),
     Collected,
     Delivered(End),
@@ -171,7 +171,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                         Err(error) => Err(Unanswered::Source(error.into())),
                     };
                     match sent {
-                        Ok(answer) => Outcome::Head(Box::new(answer)),
+                        Ok((head, download)) => Outcome::Head(head.into(), download),
                         Err(error) => Outcome::Unanswered(error),
                     }
                 });
@@ -253,9 +253,8 @@ impl<R: Runtime, M: Machine> Run<R, M> {
 
     fn outcome(&mut self, now: Now, id: TaskId, outcome: Outcome) {
         let answer = match outcome {
-            Outcome::Head(answer) => {
-                let (head, download) = *answer;
-                let plan = self.machine.answer(now, id, Answer::Head(&head));
+            Outcome::Head(head, download) => {
+                let plan = self.machine.answer(now, id, Answer::Head(head));
                 return self.body(id, plan, download);
             }
             Outcome::Chunk(bytes, download) => {

@@ -101,19 +101,21 @@ fn call<M: Machine>(answered: Answered, machine: impl Fn(Session) -> M + 'static
 fn run<M: Machine>(mut machine: M, now: Now, (head, body): &Answered) -> Result<M::Output, s3_proto::Error> {
     loop {
         match machine.poll(now) {
-            Step::Start(id, Task::Http(_)) => match machine.answer(now, id, Answer::Head(head)) {
-                BodyPlan::Deliver { mut check, .. } => {
-                    check.update(body)?;
-                    let _ = machine.answer(now, id, Answer::End(Some(check)));
-                }
-                BodyPlan::Collect => {
-                    if !body.is_empty() {
-                        let _ = machine.answer(now, id, Answer::Chunk(body));
+            Step::Start(id, Task::Http(_)) => {
+                match machine.answer(now, id, Answer::Head(head.clone().into())) {
+                    BodyPlan::Deliver { mut check, .. } => {
+                        check.update(body)?;
+                        let _ = machine.answer(now, id, Answer::End(Some(check)));
                     }
-                    let _ = machine.answer(now, id, Answer::End(None));
+                    BodyPlan::Collect => {
+                        if !body.is_empty() {
+                            let _ = machine.answer(now, id, Answer::Chunk(body));
+                        }
+                        let _ = machine.answer(now, id, Answer::End(None));
+                    }
+                    BodyPlan::Discard => {}
                 }
-                BodyPlan::Discard => {}
-            },
+            }
             Step::Item(item) => drop(black_box(item)),
             Step::Done(result) => return result,
             other => panic!(

@@ -324,11 +324,12 @@ impl FromHeaders for Metadata {
 impl FromHeaders for Option<Checksum> {
     fn take_header(&mut self, _: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error> {
         const PREFIX: &str = "x-amz-checksum-";
-        if !found.starts_with(PREFIX) || !CHECKSUMS.iter().any(|(_, header, _)| *header == found) {
+        let Some(name) = found.strip_prefix(PREFIX) else { return Ok(false) };
+        if !CHECKSUMS.iter().any(|(_, header, _)| *header == found) {
             return Ok(false);
         }
         if let (None, Ok(text)) = (&self, value.to_str()) {
-            let checksum = Checksum::parse(algorithm_of(found, PREFIX), text);
+            let checksum = Checksum::parse(ChecksumAlgorithm::from(name), text);
             *self = Some(checksum.map_err(|_| malformed(format!("header '{found}' is not a checksum")))?);
         }
         Ok(true)
@@ -338,10 +339,6 @@ impl FromHeaders for Option<Checksum> {
             to.0.add(field, Place::Header, header);
         }
     }
-}
-
-fn algorithm_of(name: &str, prefix: &str) -> ChecksumAlgorithm {
-    ChecksumAlgorithm::from(name.strip_prefix(prefix).unwrap_or(name).to_ascii_uppercase().as_str())
 }
 
 /// A field that travels in the query.
@@ -547,12 +544,12 @@ impl Slot for Option<Checksum> {
         found: &str,
         reader: &mut Reader<'_>,
     ) -> Result<bool, Error> {
+        let Some(name) = found.strip_prefix("Checksum") else { return Ok(false) };
         if !CHECKSUMS.iter().any(|(element, ..)| *element == found) {
             return Ok(false);
         }
-        let algorithm = algorithm_of(found, "Checksum");
         let text = reader.text()?;
-        let checksum = Checksum::parse(algorithm, &text)
+        let checksum = Checksum::parse(ChecksumAlgorithm::from(name), &text)
             .map_err(|_| malformed(format!("{} is not a checksum", reader.path())))?;
         partial.get_or_insert(checksum);
         Ok(true)

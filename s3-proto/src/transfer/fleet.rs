@@ -192,7 +192,7 @@ mod tests {
 
     fn reply(fleet: &mut Fleet<&'static str>, id: TaskId, status: u16, body: &[u8]) {
         let (head, ()) = http::Response::builder().status(status).body(()).unwrap().into_parts();
-        assert!(matches!(fleet.answer(at(1), id, Answer::Head(&head)), BodyPlan::Collect));
+        assert!(matches!(fleet.answer(at(1), id, Answer::Head(head.into())), BodyPlan::Collect));
         let _ = fleet.answer(at(1), id, Answer::Chunk(body));
         let _ = fleet.answer(at(1), id, Answer::End(None));
     }
@@ -279,7 +279,7 @@ mod tests {
         let id = start(&mut fleet);
         let (head, ()) =
             http::Response::builder().header("content-length", "0").body(()).unwrap().into_parts();
-        let BodyPlan::Deliver { check, .. } = fleet.answer(at(1), id, Answer::Head(&head)) else {
+        let BodyPlan::Deliver { check, .. } = fleet.answer(at(1), id, Answer::Head(head.into())) else {
             panic!("not delivered")
         };
         assert!(matches!(fleet.poll(at(1)), Event::Head("a", _)));

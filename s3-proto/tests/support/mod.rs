@@ -339,7 +339,7 @@ impl World {
             Reply::Answer(status, headers, body) => (status, headers, body, false),
             Reply::Cut(status, headers, body) => (status, headers, body, true),
         };
-        match machine.answer(self.now, id, Answer::Head(&head(status, &headers))) {
+        match machine.answer(self.now, id, Answer::Head(head(status, &headers).into())) {
             BodyPlan::Discard => {}
             BodyPlan::Collect => {
                 for chunk in body.chunks(body.len() / 2 + 1) {

@@ -684,7 +684,7 @@ impl<'a> Sim<'a> {
                 None
             }
             Pending::Http(reply) => {
-                match machine.answer(now, id, Answer::Head(&head(reply.status, &reply.headers))) {
+                match machine.answer(now, id, Answer::Head(head(reply.status, &reply.headers).into())) {
                     BodyPlan::Discard => None,
                     BodyPlan::Deliver { to, offset, check } => {
                         Some(Pending::Body { reply, sink: to, offset, at: 0, check })

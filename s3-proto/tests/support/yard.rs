@@ -374,7 +374,7 @@ impl Yard {
             Done::Http(Some((status, headers, body))) => {
                 let names: Vec<(&'static str, String)> =
                     headers.into_iter().map(|(name, value)| (&*name.leak(), value)).collect();
-                let plan = machine.answer(now, id, Answer::Head(&head(status, &names)));
+                let plan = machine.answer(now, id, Answer::Head(head(status, &names).into()));
                 if !matches!(plan, BodyPlan::Collect) {
                     assert!(matches!(plan, BodyPlan::Discard));
                     return;

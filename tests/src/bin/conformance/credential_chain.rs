@@ -225,7 +225,7 @@ impl<'a> World<'a> {
         let status = recorded["status"].as_u64().and_then(|s| u16::try_from(s).ok()).unwrap_or(200);
         // The recorded lengths are not those of the recorded bodies.
         let response = Response::new(status, &[], text(recorded, "body")?)?;
-        if let BodyPlan::Collect = machine.answer(self.now, id, Answer::Head(&response.head)) {
+        if let BodyPlan::Collect = machine.answer(self.now, id, Answer::Head(response.head.into())) {
             let _ = machine.answer(self.now, id, Answer::Chunk(&response.body));
             let _ = machine.answer(self.now, id, Answer::End(None));
         }

@@ -114,7 +114,7 @@ pub(crate) fn script<M: Machine>(
 }
 
 fn answer<M: Machine>(machine: &mut M, now: Now, id: TaskId, response: &Response) {
-    if let BodyPlan::Collect = machine.answer(now, id, Answer::Head(&response.head)) {
+    if let BodyPlan::Collect = machine.answer(now, id, Answer::Head(response.head.clone().into())) {
         if !response.body.is_empty() {
             let _ = machine.answer(now, id, Answer::Chunk(&response.body));
         }

@@ -273,7 +273,7 @@ impl Run {
         let head = parts(&reply);
         let now = self.clocks();
         let Some(machine) = &mut self.slots[slot].machine else { return };
-        let plan = machine.answer(now, id, Answer::Head(&head));
+        let plan = machine.answer(now, id, Answer::Head(head.into()));
         let to = match plan {
             BodyPlan::Discard => {
                 if live {
