@@ -53,14 +53,15 @@ impl Gate {
             drop(woken.lock());
             woken.freed.notify_all();
         });
-        let mut busy = inner.lock();
-        if inner.is_full(&busy, host) {
-            let began = Instant::now();
-            let free = inner.wait(busy, host, patience, cancel);
+        let busy = inner.lock();
+        let began = inner.is_full(&busy, host).then(Instant::now);
+        let entered = inner.wait(busy, host, patience, cancel);
+        let entered = entered.map(|mut busy| *busy.entry(host.to_owned()).or_default() += 1);
+        // Whoever listens does so without the lock.
+        if let Some(began) = began {
             pool_waited(host, began.elapsed());
-            busy = free?;
         }
-        *busy.entry(host.to_owned()).or_default() += 1;
+        entered?;
         inner.counts.active.fetch_add(1, Ordering::Relaxed);
         Ok(Permit { inner: inner.clone(), host: host.to_owned() })
     }
@@ -71,6 +72,7 @@ impl Inner {
         busy.get(host).is_some_and(|busy| *busy >= self.limit)
     }
 
+    /// Waits until there is room, if there is none.
     fn wait<'a>(
         &'a self,
         mut busy: MutexGuard<'a, Busy>,
@@ -78,12 +80,13 @@ impl Inner {
         patience: Option<Duration>,
         cancel: &Cancel,
     ) -> Result<MutexGuard<'a, Busy>, Failure> {
-        let until = patience.map(|patience| Instant::now() + patience);
+        let mut until = None;
         while self.is_full(&busy, host) {
             if cancel.is_cancelled() {
                 let message = "the call was cancelled while it waited for a connection";
                 return Err(Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message));
             }
+            let until = *until.get_or_insert_with(|| patience.map(|patience| Instant::now() + patience));
             busy = wait(&self.freed, busy, until)
                 .ok_or_else(|| failure::exhausted(self.limit, "connections", host, patience))?;
         }
