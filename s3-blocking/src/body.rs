@@ -9,9 +9,7 @@ use s3_io::{Meter, PartFile, to_io, unwritten};
 use s3_proto::{Answer, Error, Machine};
 
 use crate::run::{Delivery, Progress, Run};
-
-/// How much [`Body::next`] reads at a time.
-const PIECE: usize = 128 * 1024;
+use crate::transport::PIECE;
 
 /// The body of an answer. Nothing is read before it is asked for, and each byte is counted and hashed on
 /// its way: a body that ends early or is not what the service said it is ends in an error.

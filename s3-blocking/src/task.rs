@@ -14,9 +14,6 @@ use crate::run::{Answered, Delivery, Shared};
 use crate::source::{Reader, Source};
 use crate::transport::Download;
 
-/// How much of a body is read at a time.
-const PIECE: usize = 128 * 1024;
-
 impl Shared<dyn Answered> {
     /// Blocks until the machine has its answer. `cancel` ends it early if it is about the network.
     pub(crate) fn carry_out(&self, id: TaskId, task: Task, cancel: &Cancel) {
@@ -86,7 +83,7 @@ impl Shared<dyn Answered> {
 
     /// Gives a body to the machine.
     fn collect(&self, id: TaskId, mut download: Download) {
-        let mut buffer = vec![0; download.piece_len(PIECE)];
+        let mut buffer = vec![0; download.piece_len()];
         loop {
             match download.read(&mut buffer) {
                 Ok(0) => return self.tell(id, Answer::End(None)),
@@ -110,7 +107,7 @@ impl Shared<dyn Answered> {
         mut download: Download,
         mut check: Box<BodyCheck>,
     ) {
-        let mut buffer = vec![0; download.piece_len(PIECE)];
+        let mut buffer = vec![0; download.piece_len()];
         loop {
             let piece = match download.read(&mut buffer) {
                 Ok(0) => return self.tell(id, Answer::End(Some(check))),

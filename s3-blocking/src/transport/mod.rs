@@ -24,6 +24,9 @@ use gate::{Gate, Permit};
 use upload::Upload;
 use wire::Exchange;
 
+/// How much of a body is read at a time.
+pub(crate) const PIECE: usize = 128 * 1024;
+
 /// What can be set before the first connection.
 pub(crate) struct Options {
     pub(crate) resolver: Arc<dyn Resolve>,
@@ -147,8 +150,8 @@ impl Download {
     }
 
     /// How much is best read at a time: no more than there is, and one byte at least.
-    pub(crate) fn piece_len(&self, most: usize) -> usize {
-        self.left.map_or(most, |left| usize::try_from(left).unwrap_or(most).clamp(1, most))
+    pub(crate) fn piece_len(&self) -> usize {
+        self.left.map_or(PIECE, |left| usize::try_from(left).unwrap_or(PIECE).clamp(1, PIECE))
     }
 
     /// Reads what comes next; 0 is the end.

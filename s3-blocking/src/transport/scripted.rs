@@ -7,13 +7,10 @@ use s3_io::{Capture, Failure, Unanswered};
 use s3_proto::testing::{Line, ScriptedBody};
 use s3_proto::{HttpTask, Payload, Phase};
 
-use super::Download;
 use super::gate::Permit;
 use super::wire::other;
+use super::{Download, PIECE};
 use crate::source::Reader;
-
-/// How much of a source is read at a time.
-const PIECE: usize = 128 * 1024;
 
 pub(super) fn answer(
     line: &Line,
