@@ -44,6 +44,11 @@ pub enum Cleanup {
 }
 
 impl UploadFailure {
+    /// Whether its parts are still stored at the service, and paid for.
+    pub fn is_left(&self) -> bool {
+        !matches!(self.cleanup, Cleanup::Aborted)
+    }
+
     /// What to do about what is left, if something is.
     pub(crate) fn suggestion(&self) -> Option<String> {
         let (id, parts) = (&self.upload_id, self.completed.len());

@@ -9,7 +9,9 @@ use super::errands::{Errands, Outcome};
 use super::names::{Filter, folder_prefix, path_of};
 use super::nested::Nested;
 use super::same::SameContent;
-use super::{Cleanup, DeleteMany, DeleteOptions, Download, DownloadOptions, Progress, Upload, UploadOptions};
+use super::{
+    DeleteMany, DeleteOptions, Download, DownloadOptions, Progress, Upload, UploadFailure, UploadOptions,
+};
 use crate::client::polled_after_done;
 use crate::files::{DirEntry, DirEntryKind, FileInfo, FileReply, FileTask};
 use crate::machine::{Answer, BodyPlan, Instant, Machine, Now, Step, Task, TaskId};
@@ -137,15 +139,19 @@ impl fmt::Display for SyncInterrupted {
     }
 }
 
+impl SyncInterrupted {
+    /// The failures that leave parts of an upload stored at the service, and paid for.
+    pub fn uploads_left(&self) -> impl Iterator<Item = &SyncFailure> {
+        let is_left =
+            |failure: &&SyncFailure| failure.error.upload_failure().is_some_and(UploadFailure::is_left);
+        self.report.failures.iter().filter(is_left)
+    }
+}
+
 impl std::error::Error for SyncInterrupted {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.cause)
     }
-}
-
-/// Whether parts are still stored at the service, and paid for.
-fn leaves_an_upload(error: &Error) -> bool {
-    error.upload_failure().is_some_and(|upload| !matches!(upload.cleanup, Cleanup::Aborted))
 }
 
 /// What would be done.
@@ -568,7 +574,9 @@ impl Sync {
     fn job_done(&mut self, todo: Todo, job: &Job, result: Result<bool, Error>) {
         match (job, result) {
             // All is over, but what could not be put in order is told.
-            (_, Err(error)) if self.failure.is_some() && leaves_an_upload(&error) => {
+            (_, Err(error))
+                if self.failure.is_some() && error.upload_failure().is_some_and(UploadFailure::is_left) =>
+            {
                 self.report.fail(todo.name, error);
             }
             _ if self.failure.is_some() => {}

@@ -750,7 +750,7 @@ impl Upload {
             let remove = !self.leftovers.are_there()
                 && match left {
                     Ok(_) => true,
-                    Err(Some(failure)) => matches!(failure.cleanup, Cleanup::Aborted),
+                    Err(Some(failure)) => !failure.is_left(),
                     Err(None) => is_about_to && !may_have_begun,
                 };
             let kept = matches!(left, Err(Some(failure)) if matches!(failure.cleanup, Cleanup::Kept));

@@ -153,6 +153,12 @@ impl Failure {
             Self::S3(error) if error.kind() == ErrorKind::Cancelled => error,
             other => return other,
         };
+        if let Some(sync) = error.sync_interrupted() {
+            let left: Vec<_> = sync.uploads_left().map(|failure| failure.error.to_string()).collect();
+            if !left.is_empty() {
+                return Self::Interrupted(left.join("\n"));
+            }
+        }
         let resumable = checkpoint.filter(|path| path.exists());
         let cleanup = error.upload_failure().map(|failure| &failure.cleanup);
         Self::Interrupted(match (cleanup, resumable) {

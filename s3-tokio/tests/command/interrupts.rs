@@ -50,6 +50,18 @@ fn an_upload_leaves_nothing() {
 }
 
 #[test]
+fn uploads_of_a_folder_that_cannot_be_aborted_are_told_of() {
+    let world = World::new();
+    world.write("folder/file", &vec![1; 25 << 20]);
+    world.refuse_to_abort(Duration::from_millis(200));
+    let ran = interrupt_in_the_middle(&world, &["sync", "folder", "s3://bucket/", "--part-size", "5MiB"]);
+    assert_eq!(ran.code, INTERRUPTED, "{ran:?}");
+    let left = world.server.store().uploads("bucket");
+    assert_eq!(left.len(), 1);
+    assert!(ran.stderr.contains(&format!("Aborting upload '{}' failed too", left[0].1)), "{}", ran.stderr);
+}
+
+#[test]
 fn an_upload_with_a_checkpoint_leaves_that_and_goes_on_from_it() {
     let (world, data) = setup();
     let args = [

@@ -111,6 +111,14 @@ impl World {
         self.server.on_request(move |head| moves_data(head).then_some(Fault::Delay(by)));
     }
 
+    /// As [`slow_down`](Self::slow_down), and no upload can be aborted.
+    pub(crate) fn refuse_to_abort(&self, by: Duration) {
+        self.server.on_request(move |head| match head.method.as_str() {
+            "DELETE" => Some(Fault::error(403, "AccessDenied")),
+            _ => moves_data(head).then_some(Fault::Delay(by)),
+        });
+    }
+
     /// Waits until the server is through with what came from processes that are gone.
     pub(crate) fn settle(&self) {
         wait_until("connections are closed", || self.server.open_connections() == 0);

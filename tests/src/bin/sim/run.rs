@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use s3_proto::credentials::{CredentialsProvider, CredentialsSource};
 use s3_proto::files::FileTask;
-use s3_proto::transfer::{Cleanup, SyncFailure};
+use s3_proto::transfer::SyncFailure;
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Config, Credentials, Error, ErrorKind, Instant, Now, Phase, Secret, Session,
     Sink, SourceError, Step, Task, TaskId, Timestamp, TransportError, TransportErrorKind,
@@ -763,7 +763,7 @@ impl Run {
         let parts = error.sync_interrupted().map(|sync| sync.report.failures.as_slice()).unwrap_or_default();
         for error in parts.iter().map(|failure| &failure.error).chain([error]) {
             if let Some(failure) = error.upload_failure()
-                && !matches!(failure.cleanup, Cleanup::Aborted)
+                && failure.is_left()
             {
                 self.excused.insert(failure.upload_id.clone());
             }
