@@ -217,6 +217,15 @@ fn reset(link: &OwnedWriteHalf) -> Over {
     Over
 }
 
+/// Closes as servers do: what still comes is taken for a moment, or the answer would be lost in a reset.
+async fn leave(link: &mut Link) -> Over {
+    if link.to.shutdown().await.is_ok() {
+        // It is over, whatever came.
+        let _ = tokio::time::timeout(Duration::from_secs(1), silence(&mut link.from)).await;
+    }
+    Over
+}
+
 async fn connection(client: TcpStream, server: SocketAddr, shared: &Shared) -> Result<(), Over> {
     let (mut client, mut server) = (Link::new(client)?, Link::new(TcpStream::connect(server).await?)?);
     loop {
@@ -233,10 +242,7 @@ async fn connection(client: TcpStream, server: SocketAddr, shared: &Shared) -> R
             Some(Tamper::AnswerEarly) => {
                 let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
                 client.to.write_all(answer).await?;
-                client.to.shutdown().await?;
-                // As servers do, so that the answer is not lost in a reset.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                return Err(Over);
+                return Err(leave(&mut client).await);
             }
             _ => {}
         }
@@ -264,7 +270,8 @@ async fn connection(client: TcpStream, server: SocketAddr, shared: &Shared) -> R
                 return Err(reset(&client.to));
             }
             // An answer before all of the body was taken.
-            (Ok(Then::GoOn), None) | (Err(Over), _) => return Err(Over),
+            (Ok(Then::GoOn), None) => return Err(leave(&mut client).await),
+            (Err(Over), _) => return Err(Over),
         }
     }
 }
