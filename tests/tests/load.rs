@@ -25,11 +25,11 @@ const AT_ONCE: usize = 256;
 /// How much more memory, in MiB, there may be at the end than after a third of all calls.
 const GROWTH: u64 = 64;
 
-/// Memory in use, in MiB, the server's included, as Linux tells it.
-fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+/// Memory in use, in MiB, the server's included, where the system tells it as Linux does.
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     // In pages of 4 KiB.
-    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() / 256
+    Some(statm.split(' ').nth(1)?.parse::<u64>().ok()? / 256)
 }
 
 fn load<H: Harness>(calls: usize) {
@@ -53,7 +53,7 @@ fn load<H: Harness>(calls: usize) {
             _ => None,
         }
     });
-    let (began, mut reported, mut warm) = (Instant::now(), 0, 0);
+    let (began, mut reported, mut warm) = (Instant::now(), 0, None);
     let (mut requests, mut most) = (0, 0);
     let numbers: Vec<usize> = (0..calls).collect();
     for wave in numbers.chunks(AT_ONCE) {
@@ -85,10 +85,15 @@ fn load<H: Harness>(calls: usize) {
     }
     let (now, seconds) = (resident(), began.elapsed().as_secs_f64());
     println!(
-        "{:<10} {calls} calls, {requests} requests, at most {most} for one, {reported} failures reported, {warm} MiB after a third, {now} MiB at the end, {seconds:.1} s",
+        "{:<10} {calls} calls, {requests} requests, at most {most} for one, {reported} failures reported, {seconds:.1} s",
         H::NAME
     );
-    assert!(now <= warm + GROWTH, "memory grows");
+    if let Some((warm, now)) = warm.zip(now) {
+        println!("{:<10} {warm} MiB after a third, {now} MiB at the end", H::NAME);
+        assert!(now <= warm + GROWTH, "memory grows");
+    } else {
+        println!("skipped: this system does not tell how much memory is in use");
+    }
     // One request in ten fails; that all attempts of a call do is one in 100,000, and the quota may end a few more.
     assert!(reported * 50 <= calls, "{reported} failures of {calls} calls");
 }

@@ -3,18 +3,20 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 /// Keeps this process on one processor, if there are enough and it is not to spread.
 pub(crate) fn pin(cpu: usize, spread: bool) {
-    if spread || available_parallelism().unwrap().get() <= cpu {
-        return;
+    #[cfg(target_os = "linux")]
+    if !spread && available_parallelism().unwrap().get() > cpu {
+        use rustix::thread::{CpuSet, sched_setaffinity};
+        let mut set = CpuSet::new();
+        set.set(cpu);
+        sched_setaffinity(None, &set).unwrap();
     }
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    sched_setaffinity(None, &set).unwrap();
+    #[cfg(not(target_os = "linux"))]
+    let _ = (cpu, spread);
 }
 
 /// What all threads of this process have used so far, those of the past included.

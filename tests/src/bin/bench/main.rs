@@ -11,6 +11,8 @@
 //! runtime of one thread; with `--spread` both may use all of them. Times mean nothing but beside each other, so that
 //! each is also given as a ratio to the floor's in the same round.
 //!
+//! It needs Linux, which tells in `/proc` what a process has used.
+//!
 //! `--quick` moves little, once: it shows that all bytes come and go. `--only` takes the workloads and clients whose
 //! `workload/client` holds the text, and the floors that they need. `--json` prints what `docs/performance.py` reads.
 #![forbid(unsafe_code)]
