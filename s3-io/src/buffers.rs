@@ -1,36 +1,29 @@
 //! Memory that is used again.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
 
-/// How many pieces may wait to be given back: as many as a connection takes in before it sends, and one.
-const LENT: usize = 4;
-
-/// Memory for the pieces of a file, which is used again once nobody holds what was in it: fresh memory costs the
-/// system about as much as reading the file does.
+/// Memory for the pieces of a source, which is used again once nobody holds what was in it: fresh memory costs the
+/// system about as much as reading a file does, and pieces that come and go leave holes. There is never more of it
+/// than was held at one time.
 #[derive(Debug, Default)]
-pub struct Buffers(VecDeque<Bytes>);
+pub struct Buffers(Vec<Bytes>);
 
 impl Buffers {
     /// Room for `len` bytes, with whatever is in it.
     pub fn take(&mut self, len: usize) -> BytesMut {
-        match self.0.pop_front().map(Bytes::try_into_mut) {
+        let free = self.0.iter().position(Bytes::is_unique);
+        match free.map(|free| self.0.swap_remove(free).try_into_mut()) {
             Some(Ok(mut buffer)) => {
                 buffer.resize(len, 0);
-                return buffer;
+                buffer
             }
-            Some(Err(held)) => self.0.push_front(held),
-            None => {}
+            _ => BytesMut::zeroed(len),
         }
-        BytesMut::zeroed(len)
     }
 
     /// Remembers what is given away, to have it back.
     pub fn lend(&mut self, bytes: &Bytes) {
-        if self.0.len() < LENT {
-            self.0.push_back(bytes.clone());
-        }
+        self.0.push(bytes.clone());
     }
 }
 

@@ -90,7 +90,7 @@ impl Source {
             Kind::File(file) => file_range::<R>(file.clone(), 0, self.len.unwrap_or(u64::MAX)),
             Kind::Once(once) => borrow(once)?,
         };
-        Ok(Filler { reader, rest: Bytes::new() })
+        Ok(Filler { reader, rest: Bytes::new(), buffers: Buffers::default() })
     }
 }
 
@@ -236,6 +236,7 @@ pub(crate) struct Filler {
     reader: Reader,
     /// What was read beyond the last piece.
     rest: Bytes,
+    buffers: Buffers,
 }
 
 impl Filler {
@@ -247,14 +248,21 @@ impl Filler {
             if filled.is_empty() && self.rest.len() >= missing {
                 return Ok(self.rest.split_to(missing));
             }
+            if filled.is_empty() && !self.rest.is_empty() {
+                filled = self.buffers.take(len);
+                filled.clear();
+            }
             filled.extend_from_slice(&self.rest.split_to(self.rest.len().min(missing)));
             if filled.len() == len {
-                return Ok(filled.freeze());
+                break;
             }
             match self.reader.next().await.transpose()? {
                 Some(bytes) => self.rest = bytes,
-                None => return Ok(filled.freeze()),
+                None => break,
             }
         }
+        let filled = filled.freeze();
+        self.buffers.lend(&filled);
+        Ok(filled)
     }
 }
