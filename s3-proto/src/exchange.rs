@@ -925,7 +925,10 @@ impl Exchange {
     }
 
     fn collect(&mut self, attempt: Attempt, head: Box<response::Parts>) -> BodyPlan {
-        let expected = content_length(&head.headers).unwrap_or(0).min(1 << 20);
+        // Little is reserved on a mere promise. Where the caller has set a bound, all of it is: a part that grows while
+        // it comes is copied, and leaves holes behind in the memory of a long transfer.
+        let most = self.most.unwrap_or(1 << 20);
+        let expected = content_length(&head.headers).unwrap_or(0).min(most);
         let body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
         self.state = State::Collecting(attempt, head, body);
         BodyPlan::Collect
