@@ -65,7 +65,7 @@ impl World {
     }
 
     /// The program in the folder, with these arguments and no other surroundings.
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).current_dir(self.folder.path()).env_clear().envs([
             ("AWS_ENDPOINT_URL_S3", self.server.endpoint()),
