@@ -1,8 +1,8 @@
 //! S3 without I/O: every operation, signature and decision of a client as state machines that somebody else
 //! drives.
 //!
-//! Most programs want a driver: `s3-tokio` for async programs on tokio. Use this crate itself to put S3 into
-//! an event loop of your own, or to write a driver.
+//! Most programs want a driver: `s3-tokio`, `s3-async-std` (which runs inside smol, too) or `s3-blocking`. Use this
+//! crate itself to put S3 into an event loop of your own, or to write a driver.
 //!
 //! - [`ops`]: the operations, as plain data; [`client`] is the fluent form that all drivers share.
 //! - [`Machine`], [`Step`], [`Task`], [`Answer`], [`BodyPlan`]: the contract between a machine and its driver.
