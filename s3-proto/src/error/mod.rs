@@ -196,9 +196,16 @@ struct Inner {
 impl Error {
     /// An error of this kind. `message` says what happened, without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::boxed(kind, message.into())
+    }
+
+    /// Apart, and cold: errors are made in hundreds of places, none of which is to be fast.
+    #[cold]
+    #[inline(never)]
+    fn boxed(kind: ErrorKind, message: Cow<'static, str>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message,
             phase: None,
             operation: None,
             bucket: None,

@@ -70,6 +70,8 @@ impl Members {
         Self { all: Vec::new(), required: false }
     }
 
+    /// Not inlined: there are hundreds of members, and each would be code to compile.
+    #[inline(never)]
     pub(crate) fn add(&mut self, field: &'static str, place: Place, wire_name: &'static str) {
         self.all.push(MemberDescription { field, place, wire_name, required: self.required });
     }
