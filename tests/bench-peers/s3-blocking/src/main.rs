@@ -1,3 +1,3 @@
 //! s3-blocking among its peers.
 include!("client.rs");
-client!(s3_blocking, "s3-blocking", BlockingClient, main_blocking, [], []);
+client!(s3_blocking, "s3-blocking", BlockingClient, main_blocking, [], [], []);
