@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod connection;
 mod runtime;
 mod source;
 
