@@ -31,6 +31,7 @@ mod body;
 mod connection;
 mod runtime;
 mod source;
+mod timers;
 
 pub use body::Body;
 pub use runtime::AsyncStd;

@@ -10,6 +10,7 @@ use s3_io::driver::{Runtime, Sleeping, Time};
 use s3_proto::Instant;
 
 use crate::connection::Connection;
+use crate::timers::Sleep;
 use crate::{Body, Source};
 
 /// async-std's executor, reactor and thread pool, which start when they are first used: also under another
@@ -29,7 +30,10 @@ impl Time for AsyncStd {
     }
 
     fn sleep_until(&self, at: Instant) -> Sleeping {
-        Box::pin(task::sleep(at.since(self.now())))
+        match self.0.checked_add(at.since_origin()) {
+            Some(at) => Box::pin(Sleep::until(at)),
+            None => Box::pin(std::future::pending()),
+        }
     }
 }
 
