@@ -28,8 +28,10 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod connection;
 mod runtime;
 mod source;
+mod timers;
 
 pub use body::Body;
 pub use runtime::AsyncStd;

@@ -4,12 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant as StdInstant;
 
-use async_std::net::TcpStream;
 use async_std::task;
+use hyper_util::rt::TokioIo;
 use s3_io::driver::{Runtime, Sleeping, Time};
 use s3_proto::Instant;
-use smol_hyper::rt::FuturesIo;
 
+use crate::connection::Connection;
+use crate::timers::Sleep;
 use crate::{Body, Source};
 
 /// async-std's executor, reactor and thread pool, which start when they are first used: also under another
@@ -29,14 +30,17 @@ impl Time for AsyncStd {
     }
 
     fn sleep_until(&self, at: Instant) -> Sleeping {
-        Box::pin(task::sleep(at.since(self.now())))
+        match self.0.checked_add(at.since_origin()) {
+            Some(at) => Box::pin(Sleep::until(at)),
+            None => Box::pin(std::future::pending()),
+        }
     }
 }
 
 impl Runtime for AsyncStd {
     type Source = Source;
     type Body = Body;
-    type Connection = FuturesIo<TcpStream>;
+    type Connection = TokioIo<Connection>;
 
     fn spawn(future: impl Future<Output = ()> + Send + 'static) {
         task::spawn(future);
@@ -52,10 +56,6 @@ impl Runtime for AsyncStd {
     }
 
     async fn connect(to: SocketAddr) -> io::Result<Self::Connection> {
-        let stream = TcpStream::connect(to).await?;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
-        Ok(FuturesIo::new(stream))
+        Connection::open(to).await.map(TokioIo::new)
     }
 }
