@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use s3_io::clock::Clock;
-use s3_io::{Cancel, Files, Registration};
+use s3_io::{Cancel, Files, Registration, wait_until};
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Error, ErrorKind, Machine, Now, Phase, Step, Task, TaskId, TransportError,
     TransportErrorKind,
@@ -220,7 +220,7 @@ impl Crew {
         let alone = self.working.is_empty() && self.asked.len() == 1 && self.awaited.is_empty();
         if alone && until.is_none() && self.user.is_none() {
             if let Some((id, task)) = self.asked.pop_front() {
-                self.shared.carry_out(id, task, &Cancel::new());
+                self.shared.carry_out(id, task, &Cancel::never());
             }
             return Ok(());
         }
@@ -318,7 +318,7 @@ impl Signal {
         let mut state = self.lock();
         while state.events == seen {
             state.waiting = true;
-            let Some(changed) = wait(&self.changed, state, until) else { return };
+            let Some(changed) = wait_until(&self.changed, state, until) else { return };
             state = changed;
         }
     }
@@ -355,18 +355,6 @@ impl Signal {
             cancel.cancel();
         }
     }
-}
-
-/// Waits for a change; `None` if it is `until` already.
-pub(crate) fn wait<'a, T>(
-    changed: &Condvar,
-    state: MutexGuard<'a, T>,
-    until: Option<Instant>,
-) -> Option<MutexGuard<'a, T>> {
-    let Some(until) = until else { return Some(changed.wait(state).unwrap_or_else(PoisonError::into_inner)) };
-    let left = until.saturating_duration_since(Instant::now());
-    let waited = || changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-    (!left.is_zero()).then(waited)
 }
 
 /// Says that a thread is at its end, also if it panics.

@@ -1,7 +1,6 @@
 //! HTTP over ureq: a request in, a head and a body out, or how far it got.
 
 mod connect;
-mod gate;
 #[cfg(feature = "testing")]
 mod scripted;
 mod upload;
@@ -11,7 +10,7 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use http::header::{EXPECT, HeaderValue};
-use s3_io::{Cancel, Counts, Failure, PoolStats, Settings, Unanswered};
+use s3_io::{Cancel, Counts, Failure, Gate, Permit, PoolStats, Settings, Unanswered};
 use s3_proto::sign::BodyEncoder;
 use s3_proto::{Error, HttpTask, Payload, Phase, TransportError, TransportErrorKind};
 use ureq::{Agent, BodyReader, SendBody};
@@ -20,7 +19,6 @@ pub use connect::{Resolve, SystemResolver};
 
 use crate::source::Reader;
 use connect::{Connector, NoResolver};
-use gate::{Gate, Permit};
 use upload::Upload;
 use wire::Exchange;
 

@@ -2,12 +2,11 @@
 
 use std::io::{self, Read};
 
-use bytes::{Buf as _, Bytes};
-use s3_io::{Capture, Failure, Unanswered};
-use s3_proto::testing::{Line, ScriptedBody};
+use bytes::Bytes;
+use s3_io::{Capture, Failure, Permit, PieceReader, Unanswered};
+use s3_proto::testing::Line;
 use s3_proto::{HttpTask, Payload, Phase};
 
-use super::gate::Permit;
 use super::wire::other;
 use super::{Download, PIECE};
 use crate::source::Reader;
@@ -38,34 +37,12 @@ pub(super) fn answer(
     };
     match line.answer(request, &task.timeouts, body) {
         Ok((head, body)) => {
-            let body = ureq::Body::builder().reader(Script { body, rest: Bytes::new() });
+            // As ureq fails when one of our connections does.
+            let broken = |cause| io::Error::other(other(Failure { phase: Phase::Body, cause }));
+            let pieces = body.map(move |piece| piece.map_err(broken));
+            let body = ureq::Body::builder().reader(PieceReader::new(pieces, u64::MAX));
             Ok((head, Download::new(body, permit)))
         }
         Err((phase, cause)) => Err(Failure { phase, cause }.into()),
-    }
-}
-
-/// The body as ureq reads it.
-struct Script {
-    body: ScriptedBody,
-    rest: Bytes,
-}
-
-impl Read for Script {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            match self.body.next() {
-                Some(Ok(piece)) => self.rest = piece,
-                Some(Err(cause)) => {
-                    return Err(io::Error::other(other(Failure { phase: Phase::Body, cause })));
-                }
-                None => return Ok(0),
-            }
-        }
-        let read = self.rest.len().min(buffer.len());
-        if let Some(target) = buffer.get_mut(..read) {
-            self.rest.copy_to_slice(target);
-        }
-        Ok(read)
     }
 }
