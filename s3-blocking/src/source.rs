@@ -117,6 +117,7 @@ impl fmt::Debug for Source {
 
 /// The bytes that a request sends.
 pub(crate) enum Reader {
+    Bytes(bytes::buf::Reader<Bytes>),
     File { file: Arc<File>, at: u64, left: u64 },
     Once(Borrowed<Boxed>),
 }
@@ -131,6 +132,7 @@ impl Reader {
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            Self::Bytes(bytes) => bytes.read(buffer),
             Self::File { file, at, left } => {
                 let wanted = usize::try_from(*left).unwrap_or(buffer.len()).min(buffer.len());
                 let read = files::read_full_at(file, buffer.get_mut(..wanted).unwrap_or_default(), *at)?;

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, PoisonError};
 
+use bytes::Buf as _;
 use s3_io::{Cancel, Failure, Unanswered, effects, files};
+use s3_proto::sign::BodyEncoder;
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Payload, Phase, Sink, SourceError, SourceId,
     Task, TaskId,
@@ -34,11 +36,11 @@ impl Shared<dyn Answered> {
         }
     }
 
-    fn http(&self, id: TaskId, task: HttpTask, cancel: &Cancel) {
+    fn http(&self, id: TaskId, mut task: HttpTask, cancel: &Cancel) {
         let answered = self
-            .reader(task.request.body())
+            .request_body(&mut task)
             .map_err(|error| Unanswered::Source(error.into()))
-            .and_then(|reader| self.transport.send(task, reader, cancel));
+            .and_then(|body| self.transport.send(task, body, cancel));
         match answered {
             Ok((head, download)) => {
                 let plan = self.answer(id, Answer::Head(head.into()));
@@ -51,13 +53,19 @@ impl Shared<dyn Answered> {
         }
     }
 
-    /// What gives the bytes of a payload that is not in memory.
-    fn reader(&self, payload: &Payload) -> io::Result<Option<Reader>> {
-        let Payload::Source { from, offset, len, .. } = payload else { return Ok(None) };
-        match from {
-            SourceId::Call => self.with_source(|source| source.range(*offset, *len)).map(Some),
-            SourceId::File(file) => Ok(Some(Reader::file(self.files.get(*file)?, *offset, *len))),
-        }
+    /// What gives the bytes of the payload, and what frames them.
+    fn request_body(&self, task: &mut HttpTask) -> io::Result<Option<(Reader, BodyEncoder)>> {
+        let (reader, len) = match task.request.body() {
+            Payload::Empty | Payload::Unsized => return Ok(None),
+            Payload::Bytes(bytes) => (Reader::Bytes(bytes.clone().reader()), bytes.len() as u64),
+            Payload::Source { from: SourceId::Call, offset, len, .. } => {
+                (self.with_source(|source| source.range(*offset, *len))?, *len)
+            }
+            Payload::Source { from: SourceId::File(file), offset, len, .. } => {
+                (Reader::file(self.files.get(*file)?, *offset, *len), *len)
+            }
+        };
+        Ok(Some((reader, task.encoder.take().unwrap_or_else(|| BodyEncoder::identity(len)))))
     }
 
     fn with_source<T>(&self, work: impl FnOnce(&mut Source) -> io::Result<T>) -> io::Result<T> {

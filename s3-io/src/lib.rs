@@ -17,6 +17,7 @@ pub mod driver;
 pub mod effects;
 pub mod failure;
 pub mod files;
+mod framed;
 mod framing;
 mod gate;
 mod local;
@@ -35,6 +36,7 @@ pub use cancel::{Cancel, Registration};
 #[cfg(feature = "testing")]
 pub use capture::Capture;
 pub use failure::{Failure, Unanswered};
+pub use framed::FramedReader;
 pub use framing::{Framing, SLICE};
 pub use gate::{Gate, Permit, wait_until};
 pub use local::is_local;

@@ -4,8 +4,9 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use s3_io::{Capture, Failure, Permit, PieceReader, Unanswered};
+use s3_proto::sign::BodyEncoder;
 use s3_proto::testing::Line;
-use s3_proto::{HttpTask, Payload, Phase};
+use s3_proto::{HttpTask, Phase, SourceError};
 
 use super::wire::other;
 use super::{Download, PIECE};
@@ -14,28 +15,12 @@ use crate::source::Reader;
 pub(super) fn answer(
     line: &Line,
     task: HttpTask,
-    reader: Option<Reader>,
+    body: Option<(Reader, BodyEncoder)>,
     permit: Permit,
 ) -> Result<(http::response::Parts, Download), Unanswered> {
-    let (request, payload) = task.request.into_parts();
-    let body = match (payload, reader) {
-        (Payload::Bytes(bytes), _) => bytes,
-        (Payload::Source { len, .. }, Some(mut reader)) => {
-            let mut capture = Capture::new(task.encoder, len);
-            loop {
-                let mut piece = vec![0; PIECE];
-                match reader.read(&mut piece).map_err(|error| Unanswered::Source(error.into()))? {
-                    0 => break capture.finish().map_err(Unanswered::Source)?,
-                    read => {
-                        piece.truncate(read);
-                        capture.push(piece.into()).map_err(Unanswered::Source)?;
-                    }
-                }
-            }
-        }
-        _ => Bytes::new(),
-    };
-    match line.answer(request, &task.timeouts, body) {
+    let body = body.map_or(Ok(Bytes::new()), |(reader, encoder)| capture(reader, encoder));
+    let (request, _) = task.request.into_parts();
+    match line.answer(request, &task.timeouts, body.map_err(Unanswered::Source)?) {
         Ok((head, body)) => {
             // As ureq fails when one of our connections does.
             let broken = |cause| io::Error::other(other(Failure { phase: Phase::Body, cause }));
@@ -44,5 +29,20 @@ pub(super) fn answer(
             Ok((head, Download::new(body, permit)))
         }
         Err((phase, cause)) => Err(Failure { phase, cause }.into()),
+    }
+}
+
+fn capture(mut reader: Reader, encoder: BodyEncoder) -> Result<Bytes, SourceError> {
+    let len = encoder.decoded_len();
+    let mut capture = Capture::new(Some(encoder), len);
+    loop {
+        let mut piece = vec![0; PIECE];
+        match reader.read(&mut piece)? {
+            0 => return capture.finish(),
+            read => {
+                piece.truncate(read);
+                capture.push(piece.into())?;
+            }
+        }
     }
 }

@@ -14,8 +14,11 @@ use s3_io::{Cancel, Counts, Failure, Open, Registration};
 use s3_proto::{Phase, Timeouts, TransportError, TransportErrorKind};
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
-/// How much is read or written at a time.
-const BUFFER: usize = 128 * 1024;
+/// How much is read at a time.
+const INPUT: usize = 128 * 1024;
+
+/// How much is written at a time, with what stands around it.
+const OUTPUT: usize = INPUT + 1024;
 
 thread_local! {
     /// ureq hands neither to its pool nor to a connection which request they serve.
@@ -81,7 +84,7 @@ impl Wire {
     pub(crate) fn new(tcp: TcpStream, counts: &Arc<Counts>) -> Self {
         let (tcp, limit) = (Arc::new(tcp), Limit::default());
         let socket = Socket { tcp, limit, read_limit: None, write_limit: None, wrote: false };
-        let buffers = LazyBuffers::new(BUFFER, BUFFER);
+        let buffers = LazyBuffers::new(INPUT, OUTPUT);
         Self { socket, tls: None, buffers, using: None, _open: Open::new(counts) }
     }
 
