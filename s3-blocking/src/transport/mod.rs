@@ -25,6 +25,9 @@ use wire::Exchange;
 /// How much of a body is read at a time.
 pub(crate) const PIECE: usize = 128 * 1024;
 
+/// The longest body that is sent in one go with the head.
+const SHORT: u64 = 16 * 1024;
+
 /// What can be set before the first connection.
 pub(crate) struct Options {
     pub(crate) resolver: Arc<dyn Resolve>,
@@ -94,7 +97,8 @@ impl Transport {
         if expect_continue {
             request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
         }
-        let exchange = Exchange::new(timeouts, cancel.clone());
+        let is_short = body.as_ref().is_some_and(|(_, encoder)| (1..=SHORT).contains(&encoder.encoded_len()));
+        let exchange = Exchange::new(timeouts, cancel.clone(), is_short && !expect_continue);
         let mut upload = body.map(|body| Upload::new(body, exchange.clone()));
         let answer = exchange.scope(|| match &mut upload {
             Some(upload) => self.agent.run(request.map(|()| SendBody::from_reader(upload))),

@@ -147,6 +147,18 @@ fn bytes_and_sources_go_out_and_come_back() {
 }
 
 #[test]
+fn a_short_body_is_sent_with_its_head() {
+    let uri = server(|mut stream| {
+        let mut all = vec![0; 4096];
+        let read = stream.read(&mut all).unwrap();
+        assert!(all[..read].ends_with(b"\r\n\r\nbody"), "{}", String::from_utf8_lossy(&all[..read]));
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    let sent = task("PUT", &uri, Payload::Bytes(Bytes::from_static(b"body")));
+    assert_eq!(send(&transport(), sent).unwrap().0.status, 200);
+}
+
+#[test]
 fn nothing_is_added_to_a_request_and_nothing_taken_from_an_answer() {
     let uri = server(|mut stream| {
         let head = head_of(&mut stream);

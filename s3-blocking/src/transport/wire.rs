@@ -31,12 +31,14 @@ pub(crate) struct Exchange {
     pub(crate) timeouts: Timeouts,
     /// Closes the connection.
     pub(crate) cancel: Cancel,
+    /// Whether the head is to be sent with the first of the body: that is one packet and one system call.
+    joined: bool,
     cut: AtomicBool,
 }
 
 impl Exchange {
-    pub(crate) fn new(timeouts: Timeouts, cancel: Cancel) -> Arc<Self> {
-        Arc::new(Self { timeouts, cancel, cut: AtomicBool::new(false) })
+    pub(crate) fn new(timeouts: Timeouts, cancel: Cancel, joined: bool) -> Arc<Self> {
+        Arc::new(Self { timeouts, cancel, joined, cut: AtomicBool::new(false) })
     }
 
     /// Whether the peer stopped taking the body. It may have answered all the same, and said why.
@@ -65,6 +67,8 @@ pub(crate) struct Wire {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
     buffers: LazyBuffers,
+    /// A head that waits for its body.
+    head: Vec<u8>,
     using: Option<Using>,
     /// Dropped last.
     _open: Open,
@@ -77,6 +81,8 @@ struct Using {
     heard: bool,
     /// Whether it came while `100 Continue` was awaited, and ureq has yet to look at it as an answer.
     unread: bool,
+    /// Whether the head is yet to come, and to be kept for the body.
+    joined: bool,
     _registration: Registration,
 }
 
@@ -85,7 +91,7 @@ impl Wire {
         let (tcp, limit) = (Arc::new(tcp), Limit::default());
         let socket = Socket { tcp, limit, read_limit: None, write_limit: None, wrote: false };
         let buffers = LazyBuffers::new(INPUT, OUTPUT);
-        Self { socket, tls: None, buffers, using: None, _open: Open::new(counts) }
+        Self { socket, tls: None, buffers, head: Vec::new(), using: None, _open: Open::new(counts) }
     }
 
     /// From now on the connection serves this request, and its time-outs and cancellation hold.
@@ -98,7 +104,9 @@ impl Wire {
             }
         });
         self.socket.wrote = false;
-        self.using = Some(Using { exchange, heard: false, unread: false, _registration: registration });
+        let joined = exchange.joined;
+        self.using =
+            Some(Using { exchange, heard: false, unread: false, joined, _registration: registration });
     }
 
     /// The connection below TLS, until this point.
@@ -128,6 +136,10 @@ impl Wire {
 
     fn write(&mut self, amount: usize) -> io::Result<()> {
         let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
+        if !self.head.is_empty() {
+            self.head.extend_from_slice(rest);
+            rest = &self.head;
+        }
         let Some(tls) = &mut self.tls else { return self.socket.write_all(rest) };
         loop {
             while tls.wants_write() {
@@ -184,9 +196,15 @@ impl Transport for Wire {
         if exchange.is_cut() {
             return Ok(());
         }
+        if self.using.as_mut().is_some_and(|using| std::mem::take(&mut using.joined)) {
+            self.head.extend_from_slice(self.buffers.output().get(..amount).unwrap_or_default());
+            return Ok(());
+        }
         let idle = exchange.timeouts.idle;
         self.socket.limit = Limit { each: idle, until: None };
-        let Err(error) = self.write(amount) else { return Ok(()) };
+        let written = self.write(amount);
+        self.head.clear();
+        let Err(error) = written else { return Ok(()) };
         if error.kind() == io::ErrorKind::TimedOut {
             return Err(other(timeout(Phase::Send, "sending the next bytes of the body", idle)));
         }
@@ -232,15 +250,14 @@ impl Transport for Wire {
         }
     }
 
-    /// Asked before ureq keeps a connection, and before it uses one that it kept.
+    /// Asked before ureq keeps a connection, and before it uses one that it kept: only then it matters what the
+    /// peer has done.
     fn is_open(&mut self) -> bool {
-        let sound = self.using.take().is_none_or(|using| {
-            let exchange = using.exchange.clone();
-            // In this order: whoever cancels after this does not know the connection any more.
-            drop(using);
-            !exchange.is_cut() && !exchange.cancel.is_cancelled()
-        });
-        sound && self.is_silent()
+        let Some(using) = self.using.take() else { return self.is_silent() };
+        let exchange = using.exchange.clone();
+        // In this order: whoever cancels after this does not know the connection any more.
+        drop(using);
+        !exchange.is_cut() && !exchange.cancel.is_cancelled()
     }
 
     fn is_tls(&self) -> bool {
