@@ -16,6 +16,10 @@ use crate::run::{Answered, Delivery, Shared};
 use crate::source::{Reader, Source};
 use crate::transport::Download;
 
+/// How much of an answer in XML is read at a time. Most are short, or empty without saying so, and memory has to be
+/// cleared first.
+const ANSWER: usize = 8 * 1024;
+
 impl Shared<dyn Answered> {
     /// Blocks until the machine has its answer. `cancel` ends it early if it is about the network.
     pub(crate) fn carry_out(&self, id: TaskId, task: Task, cancel: &Cancel) {
@@ -91,7 +95,7 @@ impl Shared<dyn Answered> {
 
     /// Gives a body to the machine.
     fn collect(&self, id: TaskId, mut download: Download) {
-        let mut buffer = vec![0; download.piece_len()];
+        let mut buffer = vec![0; download.piece_len().min(ANSWER)];
         loop {
             match download.read(&mut buffer) {
                 Ok(0) => return self.tell(id, Answer::End(None)),
