@@ -12,7 +12,7 @@ use s3_proto::{
     Task, TaskId,
 };
 
-use crate::run::{Answered, Delivery, Shared};
+use crate::run::{Answered, Shared};
 use crate::source::{Reader, Source};
 use crate::transport::Download;
 
@@ -34,7 +34,7 @@ impl Shared<dyn Answered> {
                 Err(task) => {
                     // A newer core has learned something that this driver has not.
                     let message = format!("this driver cannot carry out {task:?}");
-                    self.signal.fail(Error::new(ErrorKind::ApiMisuse, message));
+                    self.fail(Error::new(ErrorKind::ApiMisuse, message));
                 }
             },
         }
@@ -81,7 +81,7 @@ impl Shared<dyn Answered> {
         match plan {
             BodyPlan::Collect => self.collect(id, download),
             BodyPlan::Deliver { to: Sink::User, check, .. } if self.deliver => {
-                self.signal.deliver(Delivery { id, download, check, cancel: cancel.clone() });
+                self.deliver(id, download, check, cancel);
             }
             BodyPlan::Deliver { to: Sink::User, check, .. } => self.receive(id, None, 0, download, check),
             BodyPlan::Deliver { to: Sink::File(file), offset, check } => match self.files.get(file) {
