@@ -14,8 +14,13 @@ use crate::{Cancel, Counts};
 /// Lets as many requests at a time to one host as it may have connections.
 pub struct Gate(Arc<Inner>);
 
-/// Requests on their way, by host; those without any are not in it.
-type Busy = BTreeMap<Arc<str>, usize>;
+#[derive(Default)]
+struct Busy {
+    /// Requests on their way, by host; those without any are not in it.
+    hosts: BTreeMap<Arc<str>, usize>,
+    /// Whether somebody waits for a change: waking nobody is a system call all the same.
+    awaited: bool,
+}
 
 struct Inner {
     limit: usize,
@@ -60,12 +65,12 @@ impl Gate {
 
 impl Inner {
     fn admit(self: &Arc<Self>, busy: &mut Busy, host: &str) -> Option<Permit> {
-        let known = busy.get_key_value(host).map(|(host, count)| (host.clone(), *count));
+        let known = busy.hosts.get_key_value(host).map(|(host, count)| (host.clone(), *count));
         let (host, count) = known.unwrap_or_else(|| (host.into(), 0));
         if count >= self.limit {
             return None;
         }
-        busy.insert(host.clone(), count + 1);
+        busy.hosts.insert(host.clone(), count + 1);
         self.counts.active.fetch_add(1, Ordering::Relaxed);
         Some(Permit { inner: self.clone(), host })
     }
@@ -92,6 +97,7 @@ impl Inner {
                 let message = "the call was cancelled while it waited for a connection";
                 return Err(Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message));
             }
+            busy.awaited = true;
             busy = wait_until(&self.freed, busy, until)
                 .ok_or_else(|| failure::exhausted(self.limit, "connections", host, patience))?;
         }
@@ -105,18 +111,16 @@ impl Inner {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut busy = self.inner.lock();
-        // Nobody waits otherwise, and waking nobody is a system call all the same.
-        let mut was_full = false;
-        if let Some(count) = busy.get_mut(&self.host) {
-            was_full = *count >= self.inner.limit;
+        if let Some(count) = busy.hosts.get_mut(&self.host) {
             *count -= 1;
             if *count == 0 {
-                busy.remove(&self.host);
+                busy.hosts.remove(&self.host);
             }
         }
+        let awaited = std::mem::take(&mut busy.awaited);
         drop(busy);
         self.inner.counts.active.fetch_sub(1, Ordering::Relaxed);
-        if was_full {
+        if awaited {
             self.inner.freed.notify_all();
         }
     }

@@ -125,13 +125,12 @@ impl Wire {
 
     /// The request that is served; whoever gets the connection from the pool begins here.
     fn served(&mut self) -> Result<Arc<Exchange>, ureq::Error> {
-        if self.using.is_none() {
-            self.serve(Exchange::current().map_err(other)?);
+        if let Some(using) = &self.using {
+            return Ok(using.exchange.clone());
         }
-        match &self.using {
-            Some(using) => Ok(using.exchange.clone()),
-            None => Err(ureq::Error::ConnectionFailed),
-        }
+        let exchange = Exchange::current().map_err(other)?;
+        self.serve(exchange.clone());
+        Ok(exchange)
     }
 
     fn write(&mut self, amount: usize) -> io::Result<()> {
