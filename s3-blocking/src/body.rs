@@ -46,7 +46,7 @@ impl<M: Machine<Output = ()> + Send + 'static> Continue for Run<M> {
         let Delivery { id, check, download, .. } = delivery;
         // The connection is closed before another is made.
         drop(download);
-        self.delivered(
+        self.shared.tell(
             id,
             match end {
                 End::Complete => Answer::End(Some(check)),

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use s3_io::clock::Clock;
-use s3_io::{Cancel, Files, Registration};
+use s3_io::{Cancel, Files, Registration, wait_until};
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Error, ErrorKind, Machine, Now, Phase, Step, Task, TaskId, TransportError,
     TransportErrorKind,
@@ -18,7 +18,7 @@ use crate::transport::{Download, Transport};
 
 /// A machine on its way.
 pub(crate) struct Run<M: Machine + Send + 'static> {
-    shared: Arc<Shared<M>>,
+    pub(crate) shared: Arc<Shared<M>>,
     crew: Crew,
 }
 
@@ -62,6 +62,8 @@ pub(crate) struct Shared<M: ?Sized> {
     /// Whether there is a user to hand bodies to; without one they are read and checked here.
     pub(crate) deliver: bool,
     clock: Clock,
+    /// What the user ends the call with.
+    user: Cancel,
     /// The last, so that its type can be left open.
     machine: Mutex<M>,
 }
@@ -77,8 +79,8 @@ pub(crate) struct Delivery {
     pub(crate) id: TaskId,
     pub(crate) download: Download,
     pub(crate) check: Box<BodyCheck>,
-    /// Closes its connection.
-    pub(crate) cancel: Cancel,
+    /// Closes its connection when the user ends the call.
+    _registration: Registration,
 }
 
 /// What a machine has come to.
@@ -107,10 +109,6 @@ struct State {
     delivery: Option<Delivery>,
     /// The machine has yet to be told.
     cancelled: bool,
-    /// What the user, or a task that cannot be carried out, has cancelled stays so.
-    stopped: bool,
-    /// Ends what the user is reading.
-    reading: Option<Cancel>,
     /// What made us cancel.
     failed: Option<Error>,
 }
@@ -127,7 +125,7 @@ impl<M: Machine + Send + 'static> Run<M> {
         let signal = Arc::new(Signal::default());
         let user = cancel.map(|cancel| {
             let signal = signal.clone();
-            cancel.on_cancel(move || signal.stop())
+            cancel.on_cancel(move || signal.change(|state| state.cancelled = true))
         });
         let shared = Arc::new(Shared {
             signal,
@@ -136,6 +134,7 @@ impl<M: Machine + Send + 'static> Run<M> {
             source: Mutex::new(source),
             deliver,
             clock,
+            user: cancel.cloned().unwrap_or_else(Cancel::never),
             machine: Mutex::new(machine),
         });
         let crew = Crew {
@@ -171,12 +170,6 @@ impl<M: Machine + Send + 'static> Run<M> {
                 }
             }
         }
-    }
-
-    /// Tells the machine how the body went that the user was reading.
-    pub(crate) fn delivered(&mut self, id: TaskId, answer: Answer<'_>) {
-        self.shared.signal.lock().reading = None;
-        self.shared.tell(id, answer);
     }
 }
 
@@ -220,7 +213,7 @@ impl Crew {
         let alone = self.working.is_empty() && self.asked.len() == 1 && self.awaited.is_empty();
         if alone && until.is_none() && self.user.is_none() {
             if let Some((id, task)) = self.asked.pop_front() {
-                self.shared.carry_out(id, task, &Cancel::new());
+                self.shared.carry_out(id, task, &Cancel::never());
             }
             return Ok(());
         }
@@ -296,6 +289,22 @@ impl<M: Answered + ?Sized> Shared<M> {
     pub(crate) fn tell(&self, id: TaskId, answer: Answer<'_>) {
         let _ = self.answer(id, answer);
     }
+
+    /// A task cannot be carried out. The machine may have something to put in order yet.
+    pub(crate) fn fail(&self, error: Error) {
+        self.signal.change(|state| {
+            state.failed.get_or_insert(error);
+            state.cancelled = true;
+        });
+    }
+
+    /// Hands a body to the user.
+    pub(crate) fn deliver(&self, id: TaskId, download: Download, check: Box<BodyCheck>, cancel: &Cancel) {
+        let cancel = cancel.clone();
+        let registration = self.user.on_cancel(move || cancel.cancel());
+        let delivery = Delivery { id, download, check, _registration: registration };
+        self.signal.change(|state| state.delivery = Some(delivery));
+    }
 }
 
 impl Signal {
@@ -318,55 +327,10 @@ impl Signal {
         let mut state = self.lock();
         while state.events == seen {
             state.waiting = true;
-            let Some(changed) = wait(&self.changed, state, until) else { return };
+            let Some(changed) = wait_until(&self.changed, state, until) else { return };
             state = changed;
         }
     }
-
-    /// Has the machine told to put things in order and stop, and ends what the user is reading.
-    fn stop(&self) {
-        let mut reading = None;
-        self.change(|state| {
-            (state.cancelled, state.stopped) = (true, true);
-            reading = state.reading.take();
-        });
-        if let Some(reading) = reading {
-            reading.cancel();
-        }
-    }
-
-    /// A task cannot be carried out. The machine may have something to put in order yet.
-    pub(crate) fn fail(&self, error: Error) {
-        self.lock().failed.get_or_insert(error);
-        self.stop();
-    }
-
-    pub(crate) fn deliver(&self, delivery: Delivery) {
-        let mut stopped = None;
-        self.change(|state| {
-            if state.stopped {
-                stopped = Some(delivery.cancel.clone());
-            } else {
-                state.reading = Some(delivery.cancel.clone());
-            }
-            state.delivery = Some(delivery);
-        });
-        if let Some(cancel) = stopped {
-            cancel.cancel();
-        }
-    }
-}
-
-/// Waits for a change; `None` if it is `until` already.
-pub(crate) fn wait<'a, T>(
-    changed: &Condvar,
-    state: MutexGuard<'a, T>,
-    until: Option<Instant>,
-) -> Option<MutexGuard<'a, T>> {
-    let Some(until) = until else { return Some(changed.wait(state).unwrap_or_else(PoisonError::into_inner)) };
-    let left = until.saturating_duration_since(Instant::now());
-    let waited = || changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-    (!left.is_zero()).then(waited)
 }
 
 /// Says that a thread is at its end, also if it panics.

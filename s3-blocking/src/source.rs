@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes};
-use s3_io::{Borrowed, Once, files, read_already};
+use bytes::Bytes;
+use s3_io::{Borrowed, Once, PieceReader, files, read_already};
 use s3_proto::client::Source as ProtoSource;
 
 /// Data to upload that is not held in memory: a file, a reader or an iterator.
@@ -57,13 +57,13 @@ impl Source {
     /// An iterator over `len` bytes, piece by piece. They can be read once, as those of a
     /// [`reader`](Self::reader).
     pub fn pieces(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static, len: u64) -> Self {
-        Self { len: Some(len), kind: once(Pieces { inner: pieces, rest: Bytes::new(), left: len }) }
+        Self { len: Some(len), kind: once(PieceReader::new(pieces, len)) }
     }
 
     /// An iterator to its end, wherever that is: for uploads in parts, as
     /// [`unsized_reader`](Self::unsized_reader).
     pub fn unsized_pieces(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Self { len: None, kind: once(Pieces { inner: pieces, rest: Bytes::new(), left: u64::MAX }) }
+        Self { len: None, kind: once(PieceReader::new(pieces, u64::MAX)) }
     }
 
     /// Starts reading this range.
@@ -117,6 +117,7 @@ impl fmt::Debug for Source {
 
 /// The bytes that a request sends.
 pub(crate) enum Reader {
+    Bytes(bytes::buf::Reader<Bytes>),
     File { file: Arc<File>, at: u64, left: u64 },
     Once(Borrowed<Boxed>),
 }
@@ -131,6 +132,7 @@ impl Reader {
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            Self::Bytes(bytes) => bytes.read(buffer),
             Self::File { file, at, left } => {
                 let wanted = usize::try_from(*left).unwrap_or(buffer.len()).min(buffer.len());
                 let read = files::read_full_at(file, buffer.get_mut(..wanted).unwrap_or_default(), *at)?;
@@ -140,30 +142,6 @@ impl Read for Reader {
             }
             Self::Once(borrowed) => borrowed.reader().map_or(Ok(0), |reader| reader.read(buffer)),
         }
-    }
-}
-
-/// Pieces as a reader. One that goes past the length is refused, rather than cut.
-struct Pieces<I> {
-    inner: I,
-    rest: Bytes,
-    left: u64,
-}
-
-impl<I: Iterator<Item = io::Result<Bytes>>> Read for Pieces<I> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            let Some(piece) = self.inner.next().transpose()? else { return Ok(0) };
-            self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "there are more bytes than were announced")
-            })?;
-            self.rest = piece;
-        }
-        let taken = self.rest.len().min(buffer.len());
-        if let Some(target) = buffer.get_mut(..taken) {
-            self.rest.copy_to_slice(target);
-        }
-        Ok(taken)
     }
 }
 

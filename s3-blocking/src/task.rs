@@ -4,15 +4,21 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, PoisonError};
 
+use bytes::Buf as _;
 use s3_io::{Cancel, Failure, Unanswered, effects, files};
+use s3_proto::sign::BodyEncoder;
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Payload, Phase, Sink, SourceError, SourceId,
     Task, TaskId,
 };
 
-use crate::run::{Answered, Delivery, Shared};
+use crate::run::{Answered, Shared};
 use crate::source::{Reader, Source};
 use crate::transport::Download;
+
+/// How much of an answer in XML is read at a time. Most are short, or empty without saying so, and memory has to be
+/// cleared first.
+const ANSWER: usize = 8 * 1024;
 
 impl Shared<dyn Answered> {
     /// Blocks until the machine has its answer. `cancel` ends it early if it is about the network.
@@ -28,17 +34,17 @@ impl Shared<dyn Answered> {
                 Err(task) => {
                     // A newer core has learned something that this driver has not.
                     let message = format!("this driver cannot carry out {task:?}");
-                    self.signal.fail(Error::new(ErrorKind::ApiMisuse, message));
+                    self.fail(Error::new(ErrorKind::ApiMisuse, message));
                 }
             },
         }
     }
 
-    fn http(&self, id: TaskId, task: HttpTask, cancel: &Cancel) {
+    fn http(&self, id: TaskId, mut task: HttpTask, cancel: &Cancel) {
         let answered = self
-            .reader(task.request.body())
+            .request_body(&mut task)
             .map_err(|error| Unanswered::Source(error.into()))
-            .and_then(|reader| self.transport.send(task, reader, cancel));
+            .and_then(|body| self.transport.send(task, body, cancel));
         match answered {
             Ok((head, download)) => {
                 let plan = self.answer(id, Answer::Head(head.into()));
@@ -51,13 +57,19 @@ impl Shared<dyn Answered> {
         }
     }
 
-    /// What gives the bytes of a payload that is not in memory.
-    fn reader(&self, payload: &Payload) -> io::Result<Option<Reader>> {
-        let Payload::Source { from, offset, len, .. } = payload else { return Ok(None) };
-        match from {
-            SourceId::Call => self.with_source(|source| source.range(*offset, *len)).map(Some),
-            SourceId::File(file) => Ok(Some(Reader::file(self.files.get(*file)?, *offset, *len))),
-        }
+    /// What gives the bytes of the payload, and what frames them.
+    fn request_body(&self, task: &mut HttpTask) -> io::Result<Option<(Reader, BodyEncoder)>> {
+        let (reader, len) = match task.request.body() {
+            Payload::Empty | Payload::Unsized => return Ok(None),
+            Payload::Bytes(bytes) => (Reader::Bytes(bytes.clone().reader()), bytes.len() as u64),
+            Payload::Source { from: SourceId::Call, offset, len, .. } => {
+                (self.with_source(|source| source.range(*offset, *len))?, *len)
+            }
+            Payload::Source { from: SourceId::File(file), offset, len, .. } => {
+                (Reader::file(self.files.get(*file)?, *offset, *len), *len)
+            }
+        };
+        Ok(Some((reader, task.encoder.take().unwrap_or_else(|| BodyEncoder::identity(len)))))
     }
 
     fn with_source<T>(&self, work: impl FnOnce(&mut Source) -> io::Result<T>) -> io::Result<T> {
@@ -69,7 +81,7 @@ impl Shared<dyn Answered> {
         match plan {
             BodyPlan::Collect => self.collect(id, download),
             BodyPlan::Deliver { to: Sink::User, check, .. } if self.deliver => {
-                self.signal.deliver(Delivery { id, download, check, cancel: cancel.clone() });
+                self.deliver(id, download, check, cancel);
             }
             BodyPlan::Deliver { to: Sink::User, check, .. } => self.receive(id, None, 0, download, check),
             BodyPlan::Deliver { to: Sink::File(file), offset, check } => match self.files.get(file) {
@@ -83,7 +95,7 @@ impl Shared<dyn Answered> {
 
     /// Gives a body to the machine.
     fn collect(&self, id: TaskId, mut download: Download) {
-        let mut buffer = vec![0; download.piece_len()];
+        let mut buffer = vec![0; download.piece_len().min(ANSWER)];
         loop {
             match download.read(&mut buffer) {
                 Ok(0) => return self.tell(id, Answer::End(None)),

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What has to be put in order first is, such as parts of an upload that are removed; then the calls fail with
 /// [`ErrorKind::Cancelled`](s3_proto::ErrorKind). A handle that was used once stays used: calls that begin
 /// later fail at once.
-#[derive(Clone, Default)]
-pub struct Cancel(Arc<Mutex<Inner>>);
+#[derive(Clone)]
+pub struct Cancel(Option<Arc<Mutex<Inner>>>);
 
 #[derive(Default)]
 struct Inner {
@@ -23,16 +23,21 @@ struct Inner {
 impl Cancel {
     /// A handle that nobody has used.
     pub fn new() -> Self {
-        Self::default()
+        Self(Some(Arc::default()))
+    }
+
+    /// A handle that does nothing, for what nobody is to end.
+    #[doc(hidden)]
+    pub fn never() -> Self {
+        Self(None)
     }
 
     /// Ends the calls.
     pub fn cancel(&self) {
-        let wakers = {
-            let mut inner = self.lock();
-            inner.cancelled = true;
-            std::mem::take(&mut inner.wakers)
-        };
+        let Some(mut inner) = self.lock() else { return };
+        inner.cancelled = true;
+        let wakers = std::mem::take(&mut inner.wakers);
+        drop(inner);
         for wake in wakers.into_values() {
             wake();
         }
@@ -40,12 +45,12 @@ impl Cancel {
 
     /// Whether it was used.
     pub fn is_cancelled(&self) -> bool {
-        self.lock().cancelled
+        self.lock().is_some_and(|inner| inner.cancelled)
     }
 
     /// Calls back when it is used, at once if it already was; not any more once the registration is dropped.
     pub fn on_cancel(&self, wake: impl FnOnce() + Send + 'static) -> Registration {
-        let mut inner = self.lock();
+        let Some(mut inner) = self.lock() else { return Registration { of: Self(None), id: 0 } };
         let id = inner.next;
         inner.next += 1;
         if inner.cancelled {
@@ -57,8 +62,14 @@ impl Cancel {
         Registration { of: self.clone(), id }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Option<MutexGuard<'_, Inner>> {
+        Some(self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Default for Cancel {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -78,7 +89,9 @@ pub struct Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.of.lock().wakers.remove(&self.id);
+        if let Some(mut inner) = self.of.lock() {
+            inner.wakers.remove(&self.id);
+        }
     }
 }
 

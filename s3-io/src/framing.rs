@@ -103,6 +103,6 @@ impl Framing {
     }
 }
 
-fn wrong_length(error: &s3_proto::Error) -> SourceError {
+pub(crate) fn wrong_length(error: &s3_proto::Error) -> SourceError {
     SourceError::new(io::Error::new(io::ErrorKind::InvalidData, error.message().to_owned()))
 }

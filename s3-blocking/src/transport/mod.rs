@@ -1,31 +1,32 @@
 //! HTTP over ureq: a request in, a head and a body out, or how far it got.
 
 mod connect;
-mod gate;
 #[cfg(feature = "testing")]
 mod scripted;
 mod upload;
 mod wire;
 
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::sync::Arc;
 
 use http::header::{EXPECT, HeaderValue};
-use s3_io::{Cancel, Counts, Failure, PoolStats, Settings, Unanswered};
+use s3_io::{Cancel, Counts, Failure, Gate, Permit, PoolStats, Settings, Unanswered};
 use s3_proto::sign::BodyEncoder;
-use s3_proto::{Error, HttpTask, Payload, Phase, TransportError, TransportErrorKind};
+use s3_proto::{Error, HttpTask, Phase, TransportError, TransportErrorKind};
 use ureq::{Agent, BodyReader, SendBody};
 
 pub use connect::{Resolve, SystemResolver};
 
 use crate::source::Reader;
 use connect::{Connector, NoResolver};
-use gate::{Gate, Permit};
 use upload::Upload;
 use wire::Exchange;
 
 /// How much of a body is read at a time.
 pub(crate) const PIECE: usize = 128 * 1024;
+
+/// The longest body that is sent in one go with the head.
+const SHORT: u64 = 16 * 1024;
 
 /// What can be set before the first connection.
 pub(crate) struct Options {
@@ -77,39 +78,28 @@ impl Transport {
         self.gate.counts().stats()
     }
 
-    /// Sends a request; `reader` gives the bytes of a [`Payload::Source`]. The connection is closed when
-    /// `cancel` is used, until the body has come to its end.
+    /// Sends a request with this body. The connection is closed when `cancel` is used, until the body of the
+    /// answer has come to its end.
     pub(crate) fn send(
         &self,
         task: HttpTask,
-        reader: Option<Reader>,
+        body: Option<(Reader, BodyEncoder)>,
         cancel: &Cancel,
     ) -> Result<(http::response::Parts, Download), Unanswered> {
         let host = task.request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
         let permit = self.gate.enter(host, task.timeouts.pool, cancel)?;
         #[cfg(feature = "testing")]
         if let Some(line) = s3_proto::testing::Line::of(&task) {
-            return scripted::answer(&line, task, reader, permit);
+            return scripted::answer(&line, task, body, permit);
         }
-        let HttpTask { request, encoder, timeouts, expect_continue } = task;
-        let exchange = Exchange::new(timeouts, cancel.clone());
-        let (mut parts, payload) = request.into_parts();
+        let HttpTask { request, timeouts, expect_continue, .. } = task;
+        let mut request = request.map(drop);
         if expect_continue {
-            parts.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+            request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
         }
-        let mut upload = match (payload, reader) {
-            (Payload::Empty | Payload::Unsized, _) => None,
-            (Payload::Bytes(bytes), _) => Some(Upload::bytes(bytes, exchange.clone())),
-            (Payload::Source { len, .. }, Some(reader)) => {
-                let encoder = encoder.unwrap_or_else(|| BodyEncoder::identity(len));
-                Some(Upload::source(reader, encoder, exchange.clone()))
-            }
-            (Payload::Source { .. }, None) => {
-                let error = io::Error::other("the request names a source, but none came with the call");
-                return Err(Unanswered::Source(error.into()));
-            }
-        };
-        let request = http::Request::from_parts(parts, ());
+        let is_short = body.as_ref().is_some_and(|(_, encoder)| (1..=SHORT).contains(&encoder.encoded_len()));
+        let exchange = Exchange::new(timeouts, cancel.clone(), is_short && !expect_continue);
+        let mut upload = body.map(|body| Upload::new(body, exchange.clone()));
         let answer = exchange.scope(|| match &mut upload {
             Some(upload) => self.agent.run(request.map(|()| SendBody::from_reader(upload))),
             None => self.agent.run(request),

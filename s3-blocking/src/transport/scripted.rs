@@ -2,12 +2,12 @@
 
 use std::io::{self, Read};
 
-use bytes::{Buf as _, Bytes};
-use s3_io::{Capture, Failure, Unanswered};
-use s3_proto::testing::{Line, ScriptedBody};
-use s3_proto::{HttpTask, Payload, Phase};
+use bytes::Bytes;
+use s3_io::{Capture, Failure, Permit, PieceReader, Unanswered};
+use s3_proto::sign::BodyEncoder;
+use s3_proto::testing::Line;
+use s3_proto::{HttpTask, Phase, SourceError};
 
-use super::gate::Permit;
 use super::wire::other;
 use super::{Download, PIECE};
 use crate::source::Reader;
@@ -15,57 +15,34 @@ use crate::source::Reader;
 pub(super) fn answer(
     line: &Line,
     task: HttpTask,
-    reader: Option<Reader>,
+    body: Option<(Reader, BodyEncoder)>,
     permit: Permit,
 ) -> Result<(http::response::Parts, Download), Unanswered> {
-    let (request, payload) = task.request.into_parts();
-    let body = match (payload, reader) {
-        (Payload::Bytes(bytes), _) => bytes,
-        (Payload::Source { len, .. }, Some(mut reader)) => {
-            let mut capture = Capture::new(task.encoder, len);
-            loop {
-                let mut piece = vec![0; PIECE];
-                match reader.read(&mut piece).map_err(|error| Unanswered::Source(error.into()))? {
-                    0 => break capture.finish().map_err(Unanswered::Source)?,
-                    read => {
-                        piece.truncate(read);
-                        capture.push(piece.into()).map_err(Unanswered::Source)?;
-                    }
-                }
-            }
-        }
-        _ => Bytes::new(),
-    };
-    match line.answer(request, &task.timeouts, body) {
+    let body = body.map_or(Ok(Bytes::new()), |(reader, encoder)| capture(reader, encoder));
+    let (request, _) = task.request.into_parts();
+    match line.answer(request, &task.timeouts, body.map_err(Unanswered::Source)?) {
         Ok((head, body)) => {
-            let body = ureq::Body::builder().reader(Script { body, rest: Bytes::new() });
+            // As ureq fails when one of our connections does.
+            let broken = |cause| io::Error::other(other(Failure { phase: Phase::Body, cause }));
+            let pieces = body.map(move |piece| piece.map_err(broken));
+            let body = ureq::Body::builder().reader(PieceReader::new(pieces, u64::MAX));
             Ok((head, Download::new(body, permit)))
         }
         Err((phase, cause)) => Err(Failure { phase, cause }.into()),
     }
 }
 
-/// The body as ureq reads it.
-struct Script {
-    body: ScriptedBody,
-    rest: Bytes,
-}
-
-impl Read for Script {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            match self.body.next() {
-                Some(Ok(piece)) => self.rest = piece,
-                Some(Err(cause)) => {
-                    return Err(io::Error::other(other(Failure { phase: Phase::Body, cause })));
-                }
-                None => return Ok(0),
+fn capture(mut reader: Reader, encoder: BodyEncoder) -> Result<Bytes, SourceError> {
+    let len = encoder.decoded_len();
+    let mut capture = Capture::new(Some(encoder), len);
+    loop {
+        let mut piece = vec![0; PIECE];
+        match reader.read(&mut piece)? {
+            0 => return capture.finish(),
+            read => {
+                piece.truncate(read);
+                capture.push(piece.into())?;
             }
         }
-        let read = self.rest.len().min(buffer.len());
-        if let Some(target) = buffer.get_mut(..read) {
-            self.rest.copy_to_slice(target);
-        }
-        Ok(read)
     }
 }

@@ -1,11 +1,11 @@
-use std::io::{Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use s3_io::proxy::Proxy;
-use s3_proto::Timeouts;
+use s3_proto::{Payload, Timeouts};
 
 use super::*;
 use crate::source::Source;
@@ -51,7 +51,19 @@ impl<T: io::Read + io::Write> Stream for T {}
 type Answered = Result<(http::response::Parts, Download), Unanswered>;
 
 fn send(transport: &Transport, task: HttpTask) -> Answered {
-    transport.send(task, None, &Cancel::new())
+    send_until(transport, task, &Cancel::new())
+}
+
+fn send_until(transport: &Transport, task: HttpTask, cancel: &Cancel) -> Answered {
+    let body = match task.request.body() {
+        Payload::Bytes(bytes) => Some((Reader::Bytes(bytes.clone().reader()), identity(bytes.len() as u64))),
+        _ => None,
+    };
+    transport.send(task, body, cancel)
+}
+
+fn identity(len: u64) -> BodyEncoder {
+    BodyEncoder::identity(len)
 }
 
 /// Answers each connection with `respond`.
@@ -129,9 +141,21 @@ fn bytes_and_sources_go_out_and_come_back() {
 
     let mut source = Source::reader(io::Cursor::new(data.clone()), 1_000_000);
     let sent = task("PUT", &uri, Payload::source(1_000_000, false));
-    let reader = source.range(0, 1_000_000).unwrap();
-    let (_, download) = transport.send(sent, Some(reader), &Cancel::new()).unwrap();
+    let body = (source.range(0, 1_000_000).unwrap(), identity(1_000_000));
+    let (_, download) = transport.send(sent, Some(body), &Cancel::new()).unwrap();
     assert_eq!(read(download).unwrap(), data);
+}
+
+#[test]
+fn a_short_body_is_sent_with_its_head() {
+    let uri = server(|mut stream| {
+        let mut all = vec![0; 4096];
+        let read = stream.read(&mut all).unwrap();
+        assert!(all[..read].ends_with(b"\r\n\r\nbody"), "{}", String::from_utf8_lossy(&all[..read]));
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    let sent = task("PUT", &uri, Payload::Bytes(Bytes::from_static(b"body")));
+    assert_eq!(send(&transport(), sent).unwrap().0.status, 200);
 }
 
 #[test]
@@ -174,8 +198,8 @@ fn a_source_of_the_wrong_length_is_the_sources_fault() {
     for (reader, len) in [(&b"half"[..], 8), (b"", 8)] {
         let mut source = Source::reader(reader, len);
         let sent = task("PUT", &uri, Payload::source(len, false));
-        let reader = source.range(0, len).unwrap();
-        let result = transport().send(sent, Some(reader), &Cancel::new());
+        let body = (source.range(0, len).unwrap(), identity(len));
+        let result = transport().send(sent, Some(body), &Cancel::new());
         assert!(matches!(result, Err(Unanswered::Source(_))), "{result:?}");
     }
 }
@@ -378,7 +402,7 @@ fn all_connections_are_busy() {
 
     let cancel = Cancel::new();
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| transport.send(get(&uri), None, &cancel));
+        let waiting = scope.spawn(|| send_until(&transport, get(&uri), &cancel));
         cancel.cancel();
         assert_eq!(failed(waiting.join().unwrap()).1, TransportErrorKind::PoolExhausted);
     });
@@ -533,14 +557,14 @@ fn cancelling_ends_reading_and_writing_and_what_comes_later() {
             thread::sleep(Duration::from_millis(50));
             handle.cancel();
         });
-        let result = transport.send(sent, None, &cancel);
+        let result = send_until(&transport, sent, &cancel);
         assert!(result.is_err() || read(result.unwrap().1) == Err(TransportErrorKind::Closed));
         canceller.join().unwrap();
         assert_eq!(counts(&transport), (0, 0, 0));
     }
     let cancel = Cancel::new();
     cancel.cancel();
-    assert!(transport.send(get(&uri), None, &cancel).is_err());
+    assert!(send_until(&transport, get(&uri), &cancel).is_err());
     assert!(began.elapsed() < Duration::from_secs(2));
 }
 
@@ -548,7 +572,7 @@ fn cancelling_ends_reading_and_writing_and_what_comes_later() {
 fn a_connection_that_is_given_back_is_not_closed_by_whoever_had_it() {
     let uri = server(|stream| serve(stream, "body"));
     let (transport, cancel) = (transport(), Cancel::new());
-    assert_eq!(read(transport.send(get(&uri), None, &cancel).unwrap().1).unwrap(), b"body");
+    assert_eq!(read(send_until(&transport, get(&uri), &cancel).unwrap().1).unwrap(), b"body");
     let (_, download) = send(&transport, get(&uri)).unwrap();
     cancel.cancel();
     assert_eq!(read(download).unwrap(), b"body");

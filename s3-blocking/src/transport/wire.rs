@@ -14,8 +14,11 @@ use s3_io::{Cancel, Counts, Failure, Open, Registration};
 use s3_proto::{Phase, Timeouts, TransportError, TransportErrorKind};
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
-/// How much is read or written at a time.
-const BUFFER: usize = 128 * 1024;
+/// How much is read at a time.
+const INPUT: usize = 128 * 1024;
+
+/// How much is written at a time, with what stands around it.
+const OUTPUT: usize = INPUT + 1024;
 
 thread_local! {
     /// ureq hands neither to its pool nor to a connection which request they serve.
@@ -28,12 +31,14 @@ pub(crate) struct Exchange {
     pub(crate) timeouts: Timeouts,
     /// Closes the connection.
     pub(crate) cancel: Cancel,
+    /// Whether the head is to be sent with the first of the body: that is one packet and one system call.
+    joined: bool,
     cut: AtomicBool,
 }
 
 impl Exchange {
-    pub(crate) fn new(timeouts: Timeouts, cancel: Cancel) -> Arc<Self> {
-        Arc::new(Self { timeouts, cancel, cut: AtomicBool::new(false) })
+    pub(crate) fn new(timeouts: Timeouts, cancel: Cancel, joined: bool) -> Arc<Self> {
+        Arc::new(Self { timeouts, cancel, joined, cut: AtomicBool::new(false) })
     }
 
     /// Whether the peer stopped taking the body. It may have answered all the same, and said why.
@@ -62,6 +67,8 @@ pub(crate) struct Wire {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
     buffers: LazyBuffers,
+    /// A head that waits for its body.
+    head: Vec<u8>,
     using: Option<Using>,
     /// Dropped last.
     _open: Open,
@@ -74,6 +81,8 @@ struct Using {
     heard: bool,
     /// Whether it came while `100 Continue` was awaited, and ureq has yet to look at it as an answer.
     unread: bool,
+    /// Whether the head is yet to come, and to be kept for the body.
+    joined: bool,
     _registration: Registration,
 }
 
@@ -81,8 +90,8 @@ impl Wire {
     pub(crate) fn new(tcp: TcpStream, counts: &Arc<Counts>) -> Self {
         let (tcp, limit) = (Arc::new(tcp), Limit::default());
         let socket = Socket { tcp, limit, read_limit: None, write_limit: None, wrote: false };
-        let buffers = LazyBuffers::new(BUFFER, BUFFER);
-        Self { socket, tls: None, buffers, using: None, _open: Open::new(counts) }
+        let buffers = LazyBuffers::new(INPUT, OUTPUT);
+        Self { socket, tls: None, buffers, head: Vec::new(), using: None, _open: Open::new(counts) }
     }
 
     /// From now on the connection serves this request, and its time-outs and cancellation hold.
@@ -95,7 +104,9 @@ impl Wire {
             }
         });
         self.socket.wrote = false;
-        self.using = Some(Using { exchange, heard: false, unread: false, _registration: registration });
+        let joined = exchange.joined;
+        self.using =
+            Some(Using { exchange, heard: false, unread: false, joined, _registration: registration });
     }
 
     /// The connection below TLS, until this point.
@@ -114,17 +125,20 @@ impl Wire {
 
     /// The request that is served; whoever gets the connection from the pool begins here.
     fn served(&mut self) -> Result<Arc<Exchange>, ureq::Error> {
-        if self.using.is_none() {
-            self.serve(Exchange::current().map_err(other)?);
+        if let Some(using) = &self.using {
+            return Ok(using.exchange.clone());
         }
-        match &self.using {
-            Some(using) => Ok(using.exchange.clone()),
-            None => Err(ureq::Error::ConnectionFailed),
-        }
+        let exchange = Exchange::current().map_err(other)?;
+        self.serve(exchange.clone());
+        Ok(exchange)
     }
 
     fn write(&mut self, amount: usize) -> io::Result<()> {
         let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
+        if !self.head.is_empty() {
+            self.head.extend_from_slice(rest);
+            rest = &self.head;
+        }
         let Some(tls) = &mut self.tls else { return self.socket.write_all(rest) };
         loop {
             while tls.wants_write() {
@@ -181,9 +195,15 @@ impl Transport for Wire {
         if exchange.is_cut() {
             return Ok(());
         }
+        if self.using.as_mut().is_some_and(|using| std::mem::take(&mut using.joined)) {
+            self.head.extend_from_slice(self.buffers.output().get(..amount).unwrap_or_default());
+            return Ok(());
+        }
         let idle = exchange.timeouts.idle;
         self.socket.limit = Limit { each: idle, until: None };
-        let Err(error) = self.write(amount) else { return Ok(()) };
+        let written = self.write(amount);
+        self.head.clear();
+        let Err(error) = written else { return Ok(()) };
         if error.kind() == io::ErrorKind::TimedOut {
             return Err(other(timeout(Phase::Send, "sending the next bytes of the body", idle)));
         }
@@ -229,15 +249,14 @@ impl Transport for Wire {
         }
     }
 
-    /// Asked before ureq keeps a connection, and before it uses one that it kept.
+    /// Asked before ureq keeps a connection, and before it uses one that it kept: only then it matters what the
+    /// peer has done.
     fn is_open(&mut self) -> bool {
-        let sound = self.using.take().is_none_or(|using| {
-            let exchange = using.exchange.clone();
-            // In this order: whoever cancels after this does not know the connection any more.
-            drop(using);
-            !exchange.is_cut() && !exchange.cancel.is_cancelled()
-        });
-        sound && self.is_silent()
+        let Some(using) = self.using.take() else { return self.is_silent() };
+        let exchange = using.exchange.clone();
+        // In this order: whoever cancels after this does not know the connection any more.
+        drop(using);
+        !exchange.is_cut() && !exchange.cancel.is_cancelled()
     }
 
     fn is_tls(&self) -> bool {
