@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use s3_io::{Borrowed, Once, PieceReader, files, read_already};
+use s3_io::{Borrowed, Buffers, Once, PieceReader, files, read_already};
 use s3_proto::client::Source as ProtoSource;
 
 /// Data to upload that is not held in memory: a file, a reader or an iterator.
@@ -20,6 +20,8 @@ use s3_proto::client::Source as ProtoSource;
 pub struct Source {
     len: Option<u64>,
     kind: Kind,
+    /// What parts are filled into.
+    buffers: Buffers,
 }
 
 enum Kind {
@@ -37,7 +39,7 @@ impl Source {
     /// When it cannot be opened, or is no file.
     pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
         let (file, len) = files::open_source(path.as_ref())?;
-        Ok(Self { len: Some(len), kind: Kind::File(Arc::new(file), 0) })
+        Ok(Self::new(Some(len), Kind::File(Arc::new(file), 0)))
     }
 
     /// The next `len` bytes of a reader. They can be read once, so a failed attempt is repeated only if
@@ -45,25 +47,29 @@ impl Source {
     ///
     /// A reader that blocks cannot be interrupted: a call that is cancelled ends when it returns.
     pub fn reader(reader: impl Read + Send + 'static, len: u64) -> Self {
-        Self { len: Some(len), kind: once(reader.take(len)) }
+        Self::new(Some(len), once(reader.take(len)))
     }
 
     /// All that a reader gives, however much that is. S3 wants to know the length of a body, so this is for
     /// uploads in parts, which read it part by part; a single request refuses it.
     pub fn unsized_reader(reader: impl Read + Send + 'static) -> Self {
-        Self { len: None, kind: once(reader) }
+        Self::new(None, once(reader))
     }
 
     /// An iterator over `len` bytes, piece by piece. They can be read once, as those of a
     /// [`reader`](Self::reader).
     pub fn pieces(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static, len: u64) -> Self {
-        Self { len: Some(len), kind: once(PieceReader::new(pieces, len)) }
+        Self::new(Some(len), once(PieceReader::new(pieces, len)))
     }
 
     /// An iterator to its end, wherever that is: for uploads in parts, as
     /// [`unsized_reader`](Self::unsized_reader).
     pub fn unsized_pieces(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Self { len: None, kind: once(PieceReader::new(pieces, u64::MAX)) }
+        Self::new(None, once(PieceReader::new(pieces, u64::MAX)))
+    }
+
+    fn new(len: Option<u64>, kind: Kind) -> Self {
+        Self { len, kind, buffers: Buffers::default() }
     }
 
     /// Starts reading this range.
@@ -77,18 +83,23 @@ impl Source {
 
     /// The next bytes: as many as this, or fewer where the source ends.
     pub(crate) fn fill(&mut self, len: usize) -> io::Result<Bytes> {
-        let mut bytes = Vec::new();
-        match &mut self.kind {
+        let mut bytes = self.buffers.take(len);
+        let filled = match &mut self.kind {
             Kind::File(file, at) => {
-                let rest = self.len.unwrap_or_default().saturating_sub(*at);
-                let mut reader = Reader::file(file.clone(), *at, rest.min(len as u64));
-                *at += reader.read_to_end(&mut bytes)? as u64;
+                let left = self.len.unwrap_or_default().saturating_sub(*at);
+                let wanted = usize::try_from(left).unwrap_or(len).min(len);
+                let filled = files::read_full_at(file, bytes.get_mut(..wanted).unwrap_or_default(), *at)?;
+                *at += filled as u64;
+                filled
             }
             Kind::Once(once) => {
-                once.read_on(|reader| reader.take(len as u64).read_to_end(&mut bytes))?;
+                once.read_on(|reader| files::read_full(&mut bytes, |rest, _| reader.read(rest)))?
             }
-        }
-        Ok(bytes.into())
+        };
+        bytes.truncate(filled);
+        let bytes = bytes.freeze();
+        self.buffers.lend(&bytes);
+        Ok(bytes)
     }
 }
 

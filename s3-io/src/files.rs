@@ -53,9 +53,20 @@ pub fn open_source(path: &Path) -> io::Result<(File, u64)> {
 /// # Errors
 /// When reading fails.
 pub fn read_full_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    read_full(buffer, |rest, filled| read_at(file, rest, at + filled as u64))
+}
+
+/// Fills the buffer with what `read` puts into the rest of it, told how much there is; says how much there was.
+///
+/// # Errors
+/// When reading fails.
+pub fn read_full(
+    buffer: &mut [u8],
+    mut read: impl FnMut(&mut [u8], usize) -> io::Result<usize>,
+) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match read_at(file, rest, at + filled as u64) {
+        match read(rest, filled) {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

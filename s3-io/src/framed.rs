@@ -6,6 +6,7 @@ use bytes::{Buf as _, Bytes};
 use s3_proto::SourceError;
 use s3_proto::sign::{BodyEncoder, Frame};
 
+use crate::files::read_full;
 use crate::framing::wrong_length;
 
 /// Room for what stands before and after a chunk.
@@ -86,19 +87,15 @@ impl<R: Read> FramedReader<R> {
 
 /// Reads what there is, or as much as there is room for if it is to be `whole`.
 fn read_some(source: &mut impl Read, buffer: &mut [u8], whole: bool) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
-        match source.read(room) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        }
-        if !whole {
-            break;
+    if whole {
+        return read_full(buffer, |rest, _| source.read(rest));
+    }
+    loop {
+        match source.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
         }
     }
-    Ok(filled)
 }
 
 /// Moves what fits from `bytes` to `buffer`.
