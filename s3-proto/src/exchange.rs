@@ -153,12 +153,12 @@ enum State {
     Fetching(Box<Fetching>),
     Waiting(Ticket, Option<TaskId>),
     /// Sent; the head has not come.
-    Sent(Attempt),
+    Sent(Box<Attempt>),
     /// An answer is being collected.
-    Collecting(Attempt, Box<response::Parts>, Vec<u8>),
+    Collecting(Box<Attempt>, Box<response::Parts>, Vec<u8>),
     /// The head waits to be taken by the user; the body follows.
-    Head(Attempt, Box<response::Parts>),
-    Streaming(Attempt),
+    Head(Box<Attempt>, Box<response::Parts>),
+    Streaming(Box<Attempt>),
     /// The body is over before the head was taken.
     HeadThen(Box<response::Parts>, Box<State>),
     Backoff(Instant),
@@ -255,7 +255,7 @@ struct Attempt {
 /// A HEAD that was refused without a reason.
 struct Parked {
     draft: Draft,
-    attempt: Attempt,
+    attempt: Box<Attempt>,
     head: response::Parts,
     error: Error,
 }
@@ -582,8 +582,8 @@ impl Exchange {
                 let sent = now.wall;
                 self.sent_at = sent;
                 let attempt = Attempt { id, region, signer, signature, sent, signed, permit, watch };
-                self.state = State::Sent(attempt);
-                Some(Event::Start(id, Task::Http(Box::new(task))))
+                self.state = State::Sent(Box::new(attempt));
+                Some(Event::Start(id, Task::Http(task)))
             }
             Err(error) => {
                 self.state = State::Failed(error.with_phase(Phase::Sign));
@@ -866,7 +866,7 @@ impl Exchange {
         }
     }
 
-    fn head(&mut self, now: Now, attempt: Attempt, head: Box<response::Parts>) -> BodyPlan {
+    fn head(&mut self, now: Now, attempt: Box<Attempt>, head: Box<response::Parts>) -> BodyPlan {
         self.watch.head(&attempt.watch, &head);
         if self.parked.is_some() {
             self.watch.attempt_over(now, &attempt.watch, None, 0);
@@ -924,7 +924,7 @@ impl Exchange {
         }
     }
 
-    fn collect(&mut self, attempt: Attempt, head: Box<response::Parts>) -> BodyPlan {
+    fn collect(&mut self, attempt: Box<Attempt>, head: Box<response::Parts>) -> BodyPlan {
         // Little is reserved on a mere promise. Where the caller has set a bound, all of it is: a part that grows while
         // it comes is copied, and leaves holes behind in the memory of a long transfer.
         let most = self.most.unwrap_or(1 << 20);
@@ -1052,8 +1052,12 @@ impl Exchange {
         // A HEAD may be silent about either: the region can be asked for, and credentials are replaced but once.
         if let Some(question) = self.redirects.question(&self.draft, &error) {
             let draft = std::mem::replace(&mut self.draft, question);
-            self.parked =
-                Some(Box::new(Parked { draft, attempt: attempt.clone(), head: head.clone(), error }));
+            self.parked = Some(Box::new(Parked {
+                draft,
+                attempt: Box::new(attempt.clone()),
+                head: head.clone(),
+                error,
+            }));
             self.state = State::Ready;
             return;
         }

@@ -41,7 +41,7 @@ pub(crate) struct Plan<'a> {
 }
 
 pub(crate) struct Prepared {
-    pub(crate) task: HttpTask,
+    pub(crate) task: Box<HttpTask>,
     /// The region that it is signed for.
     pub(crate) region: Region,
     pub(crate) signature: Option<Signature>,
@@ -146,7 +146,7 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         bucket: draft.bucket.clone(),
         key: draft.key.clone(),
     });
-    let task = HttpTask { request, encoder, timeouts, expect_continue };
+    let task = Box::new(HttpTask { request, encoder, timeouts, expect_continue });
     Ok(Prepared { task, region: endpoint.signing_region, signature: signed, receipt })
 }
 
