@@ -900,13 +900,13 @@ impl Exchange {
         self.judge(now, &attempt, None);
         let status = head.status;
         let delivered = match self.body.take() {
-            None => self.first_delivery(&head).map(|(body, check)| {
+            None => self.first_delivery(&head, len).map(|(body, check)| {
                 let at = body.first;
                 self.body = Some(body);
                 self.state = State::Head(attempt, head);
                 (at, check)
             }),
-            Some(body) => self.delivery(&head).and_then(|(at, rest)| {
+            Some(body) => self.delivery(&head, len).and_then(|(at, rest)| {
                 let delivered = continued(body, &head, at, &rest);
                 self.state = State::Streaming(attempt);
                 delivered.map(|(body, check)| {
@@ -935,8 +935,12 @@ impl Exchange {
     }
 
     /// What there is to know of a body that begins.
-    fn first_delivery(&self, head: &response::Parts) -> Result<(Streamed, Box<BodyCheck>), Error> {
-        let (first, check) = self.delivery(head)?;
+    fn first_delivery(
+        &self,
+        head: &response::Parts,
+        len: Option<u64>,
+    ) -> Result<(Streamed, Box<BodyCheck>), Error> {
+        let (first, check) = self.delivery(head, len)?;
         let etag = strong_etag(&head.headers).cloned();
         Ok((
             Streamed { etag, first, len: check.expected_len(), check: None, came_before: 0 },
@@ -944,13 +948,12 @@ impl Exchange {
         ))
     }
 
-    /// Where the body of a streamed answer belongs, and what is known of it.
-    fn delivery(&self, head: &response::Parts) -> Result<(u64, BodyCheck), Error> {
+    /// Where the body of a streamed answer, of this length, belongs, and what is known of it.
+    fn delivery(&self, head: &response::Parts, len: Option<u64>) -> Result<(u64, BodyCheck), Error> {
         let (hash, is_part) = match &self.goal {
             Goal::Stream(delivery) => (delivery.hash.clone(), delivery.is_part),
             _ => (None, false),
         };
-        let len = content_length(&head.headers);
         let asked = self.draft.headers.get(RANGE).and_then(|v| v.to_str().ok());
         if head.status != StatusCode::PARTIAL_CONTENT {
             // Of an empty object there is no range: some stores send all of it, where S3 answers 416.
@@ -1016,10 +1019,11 @@ impl Exchange {
             self.watch.attempt_over(now, &attempt.watch, None, body.len() as u64);
             self.judge(now, attempt, None);
             if self.draft.wants_checksum
-                && let Err(error) = self.delivery(&head).and_then(|(_, mut check)| {
-                    check.update(&body)?;
-                    check.finish()
-                })
+                && let Err(error) =
+                    self.delivery(&head, content_length(&head.headers)).and_then(|(_, mut check)| {
+                        check.update(&body)?;
+                        check.finish()
+                    })
             {
                 self.state = self.repeat_or_fail(now, error.with_status(head.status), false, None);
                 return;
