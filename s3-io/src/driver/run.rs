@@ -167,7 +167,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                 let reader = self.reader(&task);
                 self.tasks.push(id, async move {
                     let sent = match reader {
-                        Ok(reader) => transport.send(*task, reader).await,
+                        Ok(reader) => transport.send(task, reader).await,
                         Err(error) => Err(Unanswered::Source(error.into())),
                     };
                     match sent {
