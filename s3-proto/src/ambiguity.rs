@@ -105,8 +105,10 @@ pub(crate) fn meaning_of(operation: &str, refusal: ErrorKind) -> Option<Meaning>
 
 /// A conditional write from a source keeps a checksum of what it sends, or it could not be recognised.
 pub(crate) fn keep_evidence(operation: &str, draft: &mut Draft) {
-    let conditional = draft.headers.contains_key("if-match") || draft.headers.contains_key("if-none-match");
-    if operation == "PutObject" && conditional && matches!(draft.payload, Payload::Source { .. }) {
+    if operation != "PutObject" || !matches!(draft.payload, Payload::Source { .. }) {
+        return;
+    }
+    if draft.headers.contains_key("if-match") || draft.headers.contains_key("if-none-match") {
         let algorithm = draft.checksum.clone().filter(ChecksumAlgorithm::is_computed);
         draft.observe.get_or_insert(algorithm.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
     }

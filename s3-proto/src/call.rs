@@ -23,22 +23,32 @@ pub(crate) fn parse<O: Operation>(
         .map_err(|e| exchange.describe(e.with_phase(Phase::Parse).with_status(head.status)))
 }
 
-/// One call of an operation whose answer is parsed whole.
-pub struct Call<O: Operation> {
+/// An operation and what becomes of it. Machines are moved about by those who drive them, and this is large: calls keep
+/// it in a box.
+struct Work<O> {
     op: O,
     exchange: Exchange,
 }
 
+impl<O: Operation> Work<O> {
+    fn new(session: Session, op: O, goal: Goal) -> Box<Self> {
+        let exchange = Exchange::new(session, O::NAME, goal, op.request());
+        Box::new(Self { op, exchange })
+    }
+}
+
+/// One call of an operation whose answer is parsed whole.
+pub struct Call<O: Operation>(Box<Work<O>>);
+
 impl<O: Operation> Call<O> {
     /// A call that has not begun.
     pub fn new(session: Session, op: O) -> Self {
-        let exchange = Exchange::new(session, O::NAME, Goal::Collect, op.request());
-        Self { op, exchange }
+        Self(Work::new(session, op, Goal::Collect))
     }
 
     /// The task that is under way.
     pub(crate) fn running(&self) -> Option<TaskId> {
-        self.exchange.running()
+        self.0.exchange.running()
     }
 }
 
@@ -47,12 +57,12 @@ impl<O: Operation> Machine for Call<O> {
     type Output = O::Output;
 
     fn poll(&mut self, now: Now) -> Step<(), O::Output> {
-        match self.exchange.poll(now) {
+        match self.0.exchange.poll(now) {
             Event::Start(id, task) => Step::Start(id, task),
             Event::Cancel(id) => Step::Cancel(id),
             Event::Wait(until) => Step::Wait(until),
             Event::Done(Ok(Outcome::Reply(head, body))) => {
-                Step::Done(parse(&self.op, &self.exchange, &head, &body))
+                Step::Done(parse(&self.0.op, &self.0.exchange, &head, &body))
             }
             Event::Done(Err(error)) => Step::Done(Err(error)),
             Event::Head(_) | Event::Done(Ok(_)) => Step::Done(Err(polled_after_done())),
@@ -60,26 +70,22 @@ impl<O: Operation> Machine for Call<O> {
     }
 
     fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
-        self.exchange.answer(now, id, answer)
+        self.0.exchange.answer(now, id, answer)
     }
 
     fn cancel(&mut self, _: Now) {
-        self.exchange.cancel();
+        self.0.exchange.cancel();
     }
 }
 
 /// One call of an operation whose body is streamed: the head is its only item; it is done once the body has
 /// come as it should.
-pub struct Stream<O: Operation> {
-    op: O,
-    exchange: Exchange,
-}
+pub struct Stream<O: Operation>(Box<Work<O>>);
 
 impl<O: Operation> Stream<O> {
     /// A call that has not begun.
     pub fn new(session: Session, op: O) -> Self {
-        let exchange = Exchange::new(session, O::NAME, Goal::Stream(Delivery::TO_USER), op.request());
-        Self { op, exchange }
+        Self(Work::new(session, op, Goal::Stream(Delivery::TO_USER)))
     }
 }
 
@@ -89,14 +95,14 @@ impl<O: Operation> Machine for Stream<O> {
 
     fn poll(&mut self, now: Now) -> Step<O::Output, ()> {
         loop {
-            return match self.exchange.poll(now) {
+            return match self.0.exchange.poll(now) {
                 Event::Start(id, task) => Step::Start(id, task),
                 Event::Cancel(id) => Step::Cancel(id),
                 Event::Wait(until) => Step::Wait(until),
-                Event::Head(head) => match parse(&self.op, &self.exchange, &head, &[]) {
+                Event::Head(head) => match parse(&self.0.op, &self.0.exchange, &head, &[]) {
                     Ok(output) => Step::Item(output),
                     Err(error) => {
-                        self.exchange.fail(error);
+                        self.0.exchange.fail(error);
                         continue;
                     }
                 },
@@ -107,11 +113,11 @@ impl<O: Operation> Machine for Stream<O> {
     }
 
     fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
-        self.exchange.answer(now, id, answer)
+        self.0.exchange.answer(now, id, answer)
     }
 
     fn cancel(&mut self, _: Now) {
-        self.exchange.cancel();
+        self.0.exchange.cancel();
     }
 }
 
@@ -143,7 +149,8 @@ impl PostPolicyCall {
     /// A form that posts to this bucket, which becomes a condition if the policy has none on it.
     pub fn new(session: Session, bucket: impl Into<String>, policy: PostPolicy) -> Self {
         let draft = Draft::new(Method::POST).bucket(bucket);
-        let exchange = Exchange::new(session, "PostObject", Goal::Post(Box::new(policy)), Ok(draft));
+        let goal = Goal::Post(Box::new(policy));
+        let exchange = Exchange::new(session, "PostObject", goal, Ok(draft));
         let made = |outcome| match outcome {
             Outcome::Posted(post) => Some(*post),
             _ => None,
@@ -173,5 +180,24 @@ impl<T: Send + 'static> Machine for Signing<T> {
 
     fn cancel(&mut self, _: Now) {
         self.exchange.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{GetObject, HeadObject, ListObjectsV2, PutObject};
+
+    #[test]
+    fn what_a_call_keeps_in_its_box_is_bounded() {
+        let table = [
+            ("PutObject", size_of::<Work<PutObject>>(), 2_000),
+            ("HeadObject", size_of::<Work<HeadObject>>(), 1_600),
+            ("GetObject", size_of::<Work<GetObject>>(), 1_600),
+            ("ListObjectsV2", size_of::<Work<ListObjectsV2>>(), 1_400),
+            ("nothing but the exchange", size_of::<Exchange>(), 1_200),
+        ];
+        let exceeded: Vec<_> = table.into_iter().filter(|(_, size, most)| size > most).collect();
+        assert!(exceeded.is_empty(), "{exceeded:?}");
     }
 }

@@ -97,6 +97,23 @@ impl ChecksumAlgorithm {
         }
     }
 
+    /// The one whose header ends in this, such as `crc64nvme`.
+    pub(crate) fn of_header(suffix: &str) -> Option<Self> {
+        Some(match suffix {
+            "crc32" => Self::Crc32,
+            "crc32c" => Self::Crc32c,
+            "crc64nvme" => Self::Crc64Nvme,
+            "sha1" => Self::Sha1,
+            "sha256" => Self::Sha256,
+            "md5" => Self::Md5,
+            "sha512" => Self::Sha512,
+            "xxhash64" => Self::Xxhash64,
+            "xxhash3" => Self::Xxhash3,
+            "xxhash128" => Self::Xxhash128,
+            _ => return None,
+        })
+    }
+
     /// Whether [`Hasher`] can compute it.
     pub fn is_computed(&self) -> bool {
         !matches!(self, Self::Other(_))
@@ -120,20 +137,7 @@ impl ChecksumAlgorithm {
 /// Case does not matter; what is unknown is kept.
 impl From<&str> for ChecksumAlgorithm {
     fn from(name: &str) -> Self {
-        let known = [
-            Self::Crc32,
-            Self::Crc32c,
-            Self::Crc64Nvme,
-            Self::Sha1,
-            Self::Sha256,
-            Self::Md5,
-            Self::Sha512,
-            Self::Xxhash64,
-            Self::Xxhash3,
-            Self::Xxhash128,
-        ];
-        let found = known.into_iter().find(|a| a.as_str().eq_ignore_ascii_case(name));
-        found.unwrap_or_else(|| Self::Other(name.to_owned()))
+        Self::of_header(&name.to_ascii_lowercase()).unwrap_or_else(|| Self::Other(name.to_owned()))
     }
 }
 

@@ -153,12 +153,12 @@ enum State {
     Fetching(Box<Fetching>),
     Waiting(Ticket, Option<TaskId>),
     /// Sent; the head has not come.
-    Sent(Attempt),
+    Sent(Box<Attempt>),
     /// An answer is being collected.
-    Collecting(Attempt, Box<response::Parts>, Vec<u8>),
+    Collecting(Box<Attempt>, Box<response::Parts>, Vec<u8>),
     /// The head waits to be taken by the user; the body follows.
-    Head(Attempt, Box<response::Parts>),
-    Streaming(Attempt),
+    Head(Box<Attempt>, Box<response::Parts>),
+    Streaming(Box<Attempt>),
     /// The body is over before the head was taken.
     HeadThen(Box<response::Parts>, Box<State>),
     Backoff(Instant),
@@ -255,7 +255,7 @@ struct Attempt {
 /// A HEAD that was refused without a reason.
 struct Parked {
     draft: Draft,
-    attempt: Attempt,
+    attempt: Box<Attempt>,
     head: response::Parts,
     error: Error,
 }
@@ -582,8 +582,8 @@ impl Exchange {
                 let sent = now.wall;
                 self.sent_at = sent;
                 let attempt = Attempt { id, region, signer, signature, sent, signed, permit, watch };
-                self.state = State::Sent(attempt);
-                Some(Event::Start(id, Task::Http(Box::new(task))))
+                self.state = State::Sent(Box::new(attempt));
+                Some(Event::Start(id, Task::Http(task)))
             }
             Err(error) => {
                 self.state = State::Failed(error.with_phase(Phase::Sign));
@@ -866,7 +866,7 @@ impl Exchange {
         }
     }
 
-    fn head(&mut self, now: Now, attempt: Attempt, head: Box<response::Parts>) -> BodyPlan {
+    fn head(&mut self, now: Now, attempt: Box<Attempt>, head: Box<response::Parts>) -> BodyPlan {
         self.watch.head(&attempt.watch, &head);
         if self.parked.is_some() {
             self.watch.attempt_over(now, &attempt.watch, None, 0);
@@ -900,13 +900,13 @@ impl Exchange {
         self.judge(now, &attempt, None);
         let status = head.status;
         let delivered = match self.body.take() {
-            None => self.first_delivery(&head).map(|(body, check)| {
+            None => self.first_delivery(&head, len).map(|(body, check)| {
                 let at = body.first;
                 self.body = Some(body);
                 self.state = State::Head(attempt, head);
                 (at, check)
             }),
-            Some(body) => self.delivery(&head).and_then(|(at, rest)| {
+            Some(body) => self.delivery(&head, len).and_then(|(at, rest)| {
                 let delivered = continued(body, &head, at, &rest);
                 self.state = State::Streaming(attempt);
                 delivered.map(|(body, check)| {
@@ -924,7 +924,7 @@ impl Exchange {
         }
     }
 
-    fn collect(&mut self, attempt: Attempt, head: Box<response::Parts>) -> BodyPlan {
+    fn collect(&mut self, attempt: Box<Attempt>, head: Box<response::Parts>) -> BodyPlan {
         // Little is reserved on a mere promise. Where the caller has set a bound, all of it is: a part that grows while
         // it comes is copied, and leaves holes behind in the memory of a long transfer.
         let most = self.most.unwrap_or(1 << 20);
@@ -935,8 +935,12 @@ impl Exchange {
     }
 
     /// What there is to know of a body that begins.
-    fn first_delivery(&self, head: &response::Parts) -> Result<(Streamed, Box<BodyCheck>), Error> {
-        let (first, check) = self.delivery(head)?;
+    fn first_delivery(
+        &self,
+        head: &response::Parts,
+        len: Option<u64>,
+    ) -> Result<(Streamed, Box<BodyCheck>), Error> {
+        let (first, check) = self.delivery(head, len)?;
         let etag = strong_etag(&head.headers).cloned();
         Ok((
             Streamed { etag, first, len: check.expected_len(), check: None, came_before: 0 },
@@ -944,13 +948,12 @@ impl Exchange {
         ))
     }
 
-    /// Where the body of a streamed answer belongs, and what is known of it.
-    fn delivery(&self, head: &response::Parts) -> Result<(u64, BodyCheck), Error> {
+    /// Where the body of a streamed answer, of this length, belongs, and what is known of it.
+    fn delivery(&self, head: &response::Parts, len: Option<u64>) -> Result<(u64, BodyCheck), Error> {
         let (hash, is_part) = match &self.goal {
             Goal::Stream(delivery) => (delivery.hash.clone(), delivery.is_part),
             _ => (None, false),
         };
-        let len = content_length(&head.headers);
         let asked = self.draft.headers.get(RANGE).and_then(|v| v.to_str().ok());
         if head.status != StatusCode::PARTIAL_CONTENT {
             // Of an empty object there is no range: some stores send all of it, where S3 answers 416.
@@ -1016,10 +1019,11 @@ impl Exchange {
             self.watch.attempt_over(now, &attempt.watch, None, body.len() as u64);
             self.judge(now, attempt, None);
             if self.draft.wants_checksum
-                && let Err(error) = self.delivery(&head).and_then(|(_, mut check)| {
-                    check.update(&body)?;
-                    check.finish()
-                })
+                && let Err(error) =
+                    self.delivery(&head, content_length(&head.headers)).and_then(|(_, mut check)| {
+                        check.update(&body)?;
+                        check.finish()
+                    })
             {
                 self.state = self.repeat_or_fail(now, error.with_status(head.status), false, None);
                 return;
@@ -1052,8 +1056,12 @@ impl Exchange {
         // A HEAD may be silent about either: the region can be asked for, and credentials are replaced but once.
         if let Some(question) = self.redirects.question(&self.draft, &error) {
             let draft = std::mem::replace(&mut self.draft, question);
-            self.parked =
-                Some(Box::new(Parked { draft, attempt: attempt.clone(), head: head.clone(), error }));
+            self.parked = Some(Box::new(Parked {
+                draft,
+                attempt: Box::new(attempt.clone()),
+                head: head.clone(),
+                error,
+            }));
             self.state = State::Ready;
             return;
         }

@@ -41,7 +41,7 @@ pub(crate) struct Plan<'a> {
 }
 
 pub(crate) struct Prepared {
-    pub(crate) task: HttpTask,
+    pub(crate) task: Box<HttpTask>,
     /// The region that it is signed for.
     pub(crate) region: Region,
     pub(crate) signature: Option<Signature>,
@@ -146,12 +146,16 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         bucket: draft.bucket.clone(),
         key: draft.key.clone(),
     });
-    let task = HttpTask { request, encoder, timeouts, expect_continue };
+    let task = Box::new(HttpTask { request, encoder, timeouts, expect_continue });
     Ok(Prepared { task, region: endpoint.signing_region, signature: signed, receipt })
 }
 
 /// Which of how many attempts it is, such as `attempt=1; max=3`.
 fn attempt_info(attempt: u32, max: u32) -> Option<HeaderValue> {
+    if let (1, 3) = (attempt, max) {
+        // Nearly all: the first of as many as there are by default.
+        return Some(HeaderValue::from_static("attempt=1; max=3"));
+    }
     let mut text = [0; 48];
     let mut rest = text.as_mut_slice();
     write!(rest, "attempt={attempt}; max={}", max.max(attempt)).ok()?;

@@ -37,17 +37,17 @@ fn transport() -> Transport {
     transport_with(|_| {})
 }
 
-fn task(method: &str, uri: &str, payload: Payload) -> HttpTask {
+fn task(method: &str, uri: &str, payload: Payload) -> Box<HttpTask> {
     let mut request = http::Request::builder().method(method).uri(uri);
     if !payload.is_empty() {
         request = request.header("content-length", payload.len());
     }
-    HttpTask {
+    Box::new(HttpTask {
         request: request.body(payload).unwrap(),
         encoder: None,
         timeouts: Timeouts::default(),
         expect_continue: false,
-    }
+    })
 }
 
 /// Answers each connection with `respond`.

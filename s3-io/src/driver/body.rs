@@ -30,14 +30,14 @@ pub struct Body {
 enum State {
     Reading(Delivery, Box<dyn Continue>),
     /// The machine is making up its mind.
-    Ending(Pin<Box<dyn Future<Output = Next> + Send>>),
+    Ending(Box<dyn Continue>),
     Over,
 }
 
 /// What follows the end of a body.
 pub(crate) enum Next {
     /// The rest of it, over another connection.
-    More(Delivery, Box<dyn Continue>),
+    More(Delivery),
     End(Result<(), Error>),
 }
 
@@ -45,11 +45,10 @@ pub(crate) enum Next {
 pub(crate) trait Continue: Send {
     /// Whether the user wants no more; if not yet, the task is woken then.
     fn poll_cancelled(&self, cx: &Context<'_>) -> bool;
-    fn go_on(
-        self: Box<Self>,
-        id: TaskId,
-        answer: Option<Answer<'static>>,
-    ) -> Pin<Box<dyn Future<Output = Next> + Send>>;
+    /// Tells the machine how the body ended.
+    fn end(&mut self, id: TaskId, answer: Answer<'static>);
+    /// What follows.
+    fn poll_on(&mut self, cx: &mut Context<'_>) -> Poll<Next>;
 }
 
 /// How a body ended.
@@ -65,23 +64,18 @@ impl<R: Runtime, M: Machine<Output = ()> + Send + 'static> Continue for Run<R, M
         self.poll_cancelled(cx)
     }
 
-    fn go_on(
-        mut self: Box<Self>,
-        id: TaskId,
-        answer: Option<Answer<'static>>,
-    ) -> Pin<Box<dyn Future<Output = Next> + Send>> {
-        if let Some(answer) = answer {
-            self.answer(id, answer);
-        }
-        Box::pin(async move {
-            loop {
-                match self.next().await {
-                    Progress::Item(_) => {}
-                    Progress::Body(delivery) => return Next::More(delivery, self),
-                    Progress::Done(result) => return Next::End(result),
-                }
+    fn end(&mut self, id: TaskId, answer: Answer<'static>) {
+        self.answer(id, answer);
+    }
+
+    fn poll_on(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            match ready!(self.poll_next(cx)) {
+                Progress::Item(_) => {}
+                Progress::Body(delivery) => return Poll::Ready(Next::More(delivery)),
+                Progress::Done(result) => return Poll::Ready(Next::End(result)),
             }
-        })
+        }
     }
 }
 
@@ -165,16 +159,19 @@ impl Body {
             let ended = match &mut self.state {
                 State::Reading(_, machine) if machine.poll_cancelled(cx) => Ended::Cancelled,
                 State::Over => return Poll::Ready(None),
-                State::Ending(ending) => match ready!(ending.as_mut().poll(cx)) {
-                    Next::More(delivery, machine) => {
-                        self.state = State::Reading(delivery, machine);
-                        continue;
+                State::Ending(machine) => {
+                    let next = ready!(machine.poll_on(cx));
+                    let State::Ending(machine) = std::mem::replace(&mut self.state, State::Over) else {
+                        return Poll::Ready(None);
+                    };
+                    match next {
+                        Next::More(delivery) => {
+                            self.state = State::Reading(delivery, machine);
+                            continue;
+                        }
+                        Next::End(result) => return Poll::Ready(result.err().map(Err)),
                     }
-                    Next::End(result) => {
-                        self.state = State::Over;
-                        return Poll::Ready(result.err().map(Err));
-                    }
-                },
+                }
                 State::Reading(delivery, _) => match ready!(delivery.download.poll_chunk(cx)) {
                     Some(Ok(chunk)) => {
                         if delivery.check.update(&chunk).is_ok() {
@@ -188,17 +185,18 @@ impl Body {
                     None => Ended::Complete,
                 },
             };
-            let State::Reading(delivery, machine) = std::mem::replace(&mut self.state, State::Over) else {
+            let State::Reading(delivery, mut machine) = std::mem::replace(&mut self.state, State::Over)
+            else {
                 return Poll::Ready(None);
             };
             let Delivery { id, check, .. } = delivery;
-            let answer = match ended {
-                Ended::Complete => Some(Answer::End(Some(check))),
-                Ended::Broken(cause) => Some(Answer::Broken { check, cause }),
+            match ended {
+                Ended::Complete => machine.end(id, Answer::End(Some(check))),
+                Ended::Broken(cause) => machine.end(id, Answer::Broken { check, cause }),
                 // The machine is told as soon as it goes on.
-                Ended::Cancelled => None,
-            };
-            self.state = State::Ending(machine.go_on(id, answer));
+                Ended::Cancelled => {}
+            }
+            self.state = State::Ending(machine);
         }
     }
 }

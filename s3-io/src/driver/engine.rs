@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::{Stream, stream};
 use s3_proto::client::{Driver, Streaming};
@@ -100,15 +100,17 @@ impl<R: Runtime> Driver for Engine<R> {
     where
         M: Machine<Output = ()> + Send + 'static,
     {
-        let run = self.start(machine, None, false);
-        let items = stream::unfold(Some(run), |run| async move {
-            let mut run = run?;
+        let mut run = Some(self.start(machine, None, false));
+        let items = stream::poll_fn(move |cx| {
+            let Some(running) = &mut run else { return Poll::Ready(None) };
             loop {
-                match run.next().await {
-                    Progress::Item(item) => return Some((Ok(item), Some(run))),
+                match ready!(running.poll_next(cx)) {
+                    Progress::Item(item) => return Poll::Ready(Some(Ok(item))),
                     Progress::Body(_) => {}
-                    Progress::Done(Ok(())) => return None,
-                    Progress::Done(Err(error)) => return Some((Err(error), None)),
+                    Progress::Done(result) => {
+                        run = None;
+                        return Poll::Ready(result.err().map(Err));
+                    }
                 }
             }
         });

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use s3_proto::{
@@ -33,10 +33,20 @@ pub(crate) struct Run<R: Runtime, M: Machine> {
     /// Whether there is a user to hand bodies to; without one they are read and checked here.
     deliver: bool,
     tasks: Tasks<Outcome>,
+    /// Since the machine has nothing to do.
+    waiting: Option<Waiting>,
+    /// What the clocks said when the machine was last told something from outside.
+    now: Option<Now>,
     alarm: Alarm,
     delivery: Option<Delivery>,
     /// What made us cancel.
     failed: Option<Error>,
+}
+
+/// Until when a machine waits at the latest, if there is a latest.
+#[derive(Clone, Copy)]
+struct Waiting {
+    until: Option<Instant>,
 }
 
 /// A body for the user.
@@ -84,6 +94,8 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             files: Files::default(),
             deliver,
             tasks: Tasks::new(),
+            waiting: None,
+            now: None,
             alarm: transport.clock().alarm(),
             transport,
             delivery: None,
@@ -92,72 +104,87 @@ impl<R: Runtime, M: Machine> Run<R, M> {
     }
 
     /// Goes on to the end; items are dropped.
-    pub(crate) async fn finish(mut self) -> Result<M::Output, Error> {
-        loop {
-            if let Progress::Done(result) = self.next().await {
-                return result;
+    pub(crate) fn finish(mut self) -> impl Future<Output = Result<M::Output, Error>> {
+        std::future::poll_fn(move |cx| {
+            loop {
+                if let Progress::Done(result) = ready!(self.poll_next(cx)) {
+                    return Poll::Ready(result);
+                }
             }
-        }
+        })
     }
 
     /// Goes on to the next thing that concerns the user.
     pub(crate) async fn next(&mut self) -> Progress<M::Item, M::Output> {
-        // Good until something was waited for.
-        let mut now = self.transport.clock().both();
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`next`](Self::next).
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Progress<M::Item, M::Output>> {
+        // Good until something is waited for.
+        let mut now = self.now.take();
         loop {
+            if let Some(Waiting { until }) = self.waiting {
+                let waited = ready!(self.poll_wait(cx, until));
+                self.waiting = None;
+                let now = *now.insert(self.transport.clock().both());
+                match waited {
+                    Ok(Some((id, outcome))) => self.outcome(now, id, outcome),
+                    Ok(None) => {}
+                    Err(error) => return Poll::Ready(Progress::Done(Err(error))),
+                }
+            }
+            let now = *now.get_or_insert_with(|| self.transport.clock().both());
             if self.watch.take_if(|watch| watch.is_cancelled()).is_some() {
                 self.machine.cancel(now);
             }
             if let Some(delivery) = self.delivery.take() {
-                return Progress::Body(delivery);
+                return Poll::Ready(Progress::Body(delivery));
             }
             match self.machine.poll(now) {
                 Step::Start(id, task) => self.start(id, task),
                 Step::Cancel(id) => self.abort(id),
-                Step::Item(item) => return Progress::Item(item),
-                Step::Done(result) => return Progress::Done(self.failed.take().map_or(result, Err)),
-                Step::Wait(until) => {
-                    let waited = self.wait(until).await;
-                    now = self.transport.clock().both();
-                    match waited {
-                        Ok(Some((id, outcome))) => self.outcome(now, id, outcome),
-                        Ok(None) => {}
-                        Err(error) => return Progress::Done(Err(error)),
-                    }
+                Step::Item(item) => return Poll::Ready(Progress::Item(item)),
+                Step::Done(result) => {
+                    return Poll::Ready(Progress::Done(self.failed.take().map_or(result, Err)));
                 }
+                Step::Wait(until) => self.waiting = Some(Waiting { until }),
             }
         }
     }
 
     /// Whether the user wants no more; if not yet, the task is woken then.
-    pub(crate) fn poll_cancelled(&self, cx: &std::task::Context<'_>) -> bool {
+    pub(crate) fn poll_cancelled(&self, cx: &Context<'_>) -> bool {
         self.watch.as_ref().is_some_and(|watch| watch.poll(cx))
     }
 
-    /// Tells the machine how a task went. What follows from it shows in the next steps.
+    /// Tells the machine how a task went. What follows from it shows in the next steps, which are to be taken at once.
     pub(crate) fn answer(&mut self, id: TaskId, answer: Answer<'_>) {
-        let _ = self.machine.answer(self.transport.clock().both(), id, answer);
+        self.waiting = None;
+        let now = *self.now.insert(self.transport.clock().both());
+        let _ = self.machine.answer(now, id, answer);
     }
 
     /// Waits for a task to come to something; `None` if it is time to ask the machine again.
-    async fn wait(&mut self, until: Option<Instant>) -> Result<Option<(TaskId, Outcome)>, Error> {
+    fn poll_wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        until: Option<Instant>,
+    ) -> Poll<Result<Option<(TaskId, Outcome)>, Error>> {
         if self.tasks.is_empty() && until.is_none() {
             let message = "the machine waits, but nothing is under way";
-            return Err(Error::new(ErrorKind::ApiMisuse, message));
+            return Poll::Ready(Err(Error::new(ErrorKind::ApiMisuse, message)));
         }
-        std::future::poll_fn(|cx| {
-            if self.poll_cancelled(cx) {
-                return Poll::Ready(Ok(None));
-            }
-            if let Poll::Ready(finished) = self.tasks.poll_next(cx) {
-                return Poll::Ready(Ok(finished));
-            }
-            match until {
-                Some(until) => self.alarm.poll(cx, until).map(|()| Ok(None)),
-                None => Poll::Pending,
-            }
-        })
-        .await
+        if self.poll_cancelled(cx) {
+            return Poll::Ready(Ok(None));
+        }
+        if let Poll::Ready(finished) = self.tasks.poll_next(cx) {
+            return Poll::Ready(Ok(finished));
+        }
+        match until {
+            Some(until) => self.alarm.poll(cx, until).map(|()| Ok(None)),
+            None => Poll::Pending,
+        }
     }
 
     fn start(&mut self, id: TaskId, task: Task) {
@@ -167,7 +194,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                 let reader = self.reader(&task);
                 self.tasks.push(id, async move {
                     let sent = match reader {
-                        Ok(reader) => transport.send(*task, reader).await,
+                        Ok(reader) => transport.send(task, reader).await,
                         Err(error) => Err(Unanswered::Source(error.into())),
                     };
                     match sent {

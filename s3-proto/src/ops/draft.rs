@@ -81,10 +81,7 @@ impl Draft {
 
     /// A query parameter without a value, such as `tagging`.
     pub fn query_flag(mut self, name: &str) -> Self {
-        if !name.is_empty() {
-            separate(&mut self.query);
-            self.query.push_str(name);
-        }
+        self.add_flag(name);
         self
     }
 
@@ -116,6 +113,13 @@ impl Draft {
         self
     }
 
+    pub(crate) fn add_flag(&mut self, name: &str) {
+        if !name.is_empty() {
+            separate(&mut self.query);
+            self.query.push_str(name);
+        }
+    }
+
     pub(crate) fn add_query(&mut self, name: &str, value: &str) {
         push_parameter(&mut self.query, name, value);
     }
@@ -136,7 +140,8 @@ impl Draft {
 
     /// Takes the algorithm from the header that announces it: S3 refuses that header without a checksum.
     pub(crate) fn choose_checksum(&mut self) {
-        let announced = self.headers.get("x-amz-sdk-checksum-algorithm").and_then(|v| v.to_str().ok());
+        static ANNOUNCED: HeaderName = HeaderName::from_static("x-amz-sdk-checksum-algorithm");
+        let announced = self.headers.get(&ANNOUNCED).and_then(|v| v.to_str().ok());
         self.checksum = announced.map(ChecksumAlgorithm::from);
     }
 

@@ -325,11 +325,10 @@ impl FromHeaders for Option<Checksum> {
     fn take_header(&mut self, _: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error> {
         const PREFIX: &str = "x-amz-checksum-";
         let Some(name) = found.strip_prefix(PREFIX) else { return Ok(false) };
-        if !CHECKSUMS.iter().any(|(_, header, _)| *header == found) {
-            return Ok(false);
-        }
+        // The type has the same prefix.
+        let Some(algorithm) = ChecksumAlgorithm::of_header(name) else { return Ok(false) };
         if let (None, Ok(text)) = (&self, value.to_str()) {
-            let checksum = Checksum::parse(ChecksumAlgorithm::from(name), text);
+            let checksum = Checksum::parse(algorithm, text);
             *self = Some(checksum.map_err(|_| malformed(format!("header '{found}' is not a checksum")))?);
         }
         Ok(true)

@@ -235,8 +235,9 @@ macro_rules! operation {
                 #[allow(unused_imports)]
                 use $crate::ops::field::{Slot, ToHeaders, ToQuery};
                 #[allow(unused_mut)]
-                let mut draft = $crate::ops::Draft::new(http::Method::$method).query_flag($mark);
-                $(draft = draft.$part(&self.$part);)*
+                let mut draft = $crate::ops::Draft::new(http::Method::$method);
+                draft.add_flag($mark);
+                $(draft.$part = Some(self.$part.clone());)*
                 $($($(self.$rq.to_query($rqn, &mut draft);)*)?)?
                 $($(self.$q.to_query($qn, &mut draft);)*)?
                 $($($(self.$rh.to_headers($rhn, &mut draft)?;)*)?)?

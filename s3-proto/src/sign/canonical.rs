@@ -33,7 +33,7 @@ impl<'a> Canonical<'a> {
         payload: &'a PayloadText,
         options: SigningOptions,
     ) -> Result<Self, Error> {
-        Ok(Self {
+        let mut canonical = Self {
             method: head.method().as_str(),
             path: match head.uri().path() {
                 "" => "/",
@@ -41,14 +41,16 @@ impl<'a> Canonical<'a> {
             },
             options,
             query: List::new(),
-            headers: header_list(head.uri(), headers)?,
+            headers: List::new(),
             payload: payload.as_bytes(),
-        })
+        };
+        list_headers(head.uri(), headers, &mut canonical.headers)?;
+        Ok(canonical)
     }
 
     /// Sets the query, which has been through [`canonical_components`].
     pub(super) fn set_query(&mut self, query: &'a str) {
-        self.query = query_list(query);
+        list_query(query, &mut self.query);
     }
 
     /// The SHA-256 of the text, in hexadecimal.
@@ -183,13 +185,11 @@ impl<T: Copy + Default> List<T> {
     }
 }
 
-fn query_list(query: &str) -> List<(&str, &str)> {
-    let mut list = List::new();
+fn list_query<'a>(query: &'a str, list: &mut List<(&'a str, &'a str)>) {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         list.push(pair.split_once('=').unwrap_or((pair, "")));
     }
     list.as_mut_slice().sort_unstable();
-    list
 }
 
 /// The query with each name and value as the service will encode them again; borrowed if it is so already,
@@ -220,8 +220,11 @@ pub(super) fn canonical_components(query: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-fn header_list<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<List<(&'a str, &'a [u8])>, Error> {
-    let mut list = List::new();
+fn list_headers<'a>(
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    list: &mut List<(&'a str, &'a [u8])>,
+) -> Result<(), Error> {
     if !headers.contains_key(http::header::HOST) {
         list.push(("host", host_of(uri)?.as_bytes()));
     }
@@ -232,7 +235,7 @@ fn header_list<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<List<(&'a str
     }
     // Stable: values of one name keep their order.
     list.as_mut_slice().sort_by_key(|(name, _)| *name);
-    Ok(list)
+    Ok(())
 }
 
 /// Whether a header goes into the signature: all do, but those that belong to one hop of the way, that
@@ -373,12 +376,9 @@ mod tests {
     fn queries_are_sorted_by_name_before_value() {
         let canonical = |query: &str| {
             let query = canonical_components(query);
-            query_list(&query)
-                .as_slice()
-                .iter()
-                .map(|(n, v)| format!("{n}={v}"))
-                .collect::<Vec<_>>()
-                .join("&")
+            let mut list = List::new();
+            list_query(&query, &mut list);
+            list.as_slice().iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("&")
         };
         assert_eq!(canonical("b=1&a-b=2&a=2&a=1&&flag"), "a=1&a=2&a-b=2&b=1&flag=");
         assert_eq!(canonical("p=%c3%a4/%7e+x"), "p=%C3%A4%2F~%20x");
@@ -389,7 +389,8 @@ mod tests {
     #[test]
     fn lists_outgrow_the_stack() {
         let query = (0..50).rev().map(|n| format!("k{n:02}=v")).collect::<Vec<_>>().join("&");
-        let list = query_list(&query);
+        let mut list = List::new();
+        list_query(&query, &mut list);
         assert_eq!(list.as_slice().len(), 50);
         assert!(list.as_slice().is_sorted());
     }

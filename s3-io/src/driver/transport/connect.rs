@@ -27,7 +27,20 @@ use crate::{Counts, Open, Target};
 
 tokio::task_local! {
     /// The time-outs of the request that asks for a connection; hyper's pool hands on only the URI.
-    pub(crate) static TIMEOUTS: Timeouts;
+    pub(crate) static TIMEOUTS: ConnectTimeouts;
+}
+
+/// The time-outs that concern the connector alone.
+#[derive(Clone, Copy)]
+pub(crate) struct ConnectTimeouts {
+    connect: Option<Duration>,
+    tls: Option<Duration>,
+}
+
+impl From<Timeouts> for ConnectTimeouts {
+    fn from(Timeouts { connect, tls, .. }: Timeouts) -> Self {
+        Self { connect, tls }
+    }
 }
 
 #[derive(Clone)]
@@ -50,14 +63,14 @@ impl<R: Runtime> Service<Uri> for Connector<R> {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let timeouts = TIMEOUTS.try_with(|timeouts| *timeouts).unwrap_or_default();
+        let timeouts = TIMEOUTS.try_with(|timeouts| *timeouts).unwrap_or_else(|_| Timeouts::default().into());
         let connector = self.clone();
         Box::pin(async move { connector.connect(&uri, timeouts).await })
     }
 }
 
 impl<R: Runtime> Connector<R> {
-    async fn connect(&self, uri: &Uri, timeouts: Timeouts) -> Result<Stream<R::Connection>, Failure> {
+    async fn connect(&self, uri: &Uri, timeouts: ConnectTimeouts) -> Result<Stream<R::Connection>, Failure> {
         let target = Target::of(uri)?;
         // Plain HTTP is for stores nearby; what it is proxied by is none of our concern.
         let proxy = self.proxy.as_ref().filter(|proxy| target.secure && proxy.is_for(target.host));

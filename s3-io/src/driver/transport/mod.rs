@@ -12,13 +12,16 @@ use std::marker::PhantomData;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::header::{EXPECT, HeaderValue};
+use http::uri::Authority;
 use http::{Extensions, StatusCode};
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use s3_proto::{Error, HttpTask, Instant, Payload, Phase, Timeouts, TransportErrorKind};
+use tokio::task::futures::TaskLocalFuture;
 use tokio_rustls::TlsConnector;
 
 #[cfg(not(feature = "testing"))]
@@ -30,13 +33,16 @@ use super::runtime::{Clock, Glue, Runtime};
 use super::source::Reader;
 use crate::failure::timeout;
 use crate::{Counts, Failure, PoolStats, Settings, Unanswered};
-use connect::{Connector, TIMEOUTS, WireRef};
+use connect::{ConnectTimeouts, Connector, TIMEOUTS, WireRef};
 use pool::{Gate, Limits};
 use upload::{MAX_INTERIM, Progress, Stage, Upload};
 
 /// How much of a body that nobody reads may come over HTTP/2. A connection has room for that of each of its
 /// streams: bodies that wait for their readers must not stop the others.
 const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// What timers can tell apart.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The largest window of HTTP/2 (RFC 9113, 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -143,18 +149,33 @@ impl<R: Runtime> Transport<R> {
     /// How far the request got, and what failed; or that reading the source did.
     pub async fn send(
         &self,
-        task: HttpTask,
+        task: Box<HttpTask>,
         reader: Option<Reader>,
     ) -> Result<(http::response::Parts, Download), Unanswered> {
         #[cfg(feature = "testing")]
         if let Some(line) = s3_proto::testing::Line::of(&task) {
-            return scripted::answer(line, task, reader).await;
+            return scripted::answer(line, *task, reader).await;
         }
         let timeouts = task.timeouts;
-        let host = task.request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        let mut permit = self.gate.enter(host, timeouts.pool).await?;
-        let (parts, payload) = task.request.into_parts();
-        let body = match (payload, reader, task.encoder) {
+        let mut permit = self.gate.enter(host(&task), timeouts.pool).await?;
+        let Under { response, captured, progress } = self.begin(task, reader)?;
+        let answered = watch(&self.clock, response, captured.as_ref(), &progress, timeouts).await;
+        if let Some(error) = progress.take_source_error() {
+            return Err(Unanswered::Source(error));
+        }
+        let (head, incoming) = match answered? {
+            Ok(response) => response.into_parts(),
+            Err(error) => return Err(errors::request(error, progress.is_sent()).into()),
+        };
+        permit.answered(head.version);
+        Ok((head, Download::new(&self.clock, incoming, permit, timeouts.idle)))
+    }
+
+    /// Gives a request to hyper. Not async: what it is made of is large, and would take as much room in the future.
+    fn begin(&self, task: Box<HttpTask>, reader: Option<Reader>) -> Result<Under, Unanswered> {
+        let HttpTask { request, encoder, timeouts, expect_continue } = *task;
+        let (parts, payload) = request.into_parts();
+        let body = match (payload, reader, encoder) {
             (Payload::Empty | Payload::Unsized, ..) => Upload::bytes(&self.clock, bytes::Bytes::new()),
             (Payload::Bytes(bytes), ..) => Upload::bytes(&self.clock, bytes),
             (Payload::Source { .. }, Some(reader), Some(encoder)) => {
@@ -170,7 +191,7 @@ impl<R: Runtime> Transport<R> {
         };
         let progress = body.progress();
         let mut request = http::Request::from_parts(parts, body);
-        if task.expect_continue && !progress.is_sent() {
+        if expect_continue && !progress.is_sent() {
             request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
             request.body_mut().hold();
         }
@@ -178,19 +199,23 @@ impl<R: Runtime> Transport<R> {
         hyper::ext::on_informational(&mut request, move |head| {
             heard.interim(head.status() == StatusCode::CONTINUE);
         });
-        let captured = capture_connection(&mut request);
-        let response = TIMEOUTS.scope(timeouts, Answered(self.client.request(request)));
-        let answered = watch(&self.clock, response, &captured, &progress, timeouts).await;
-        if let Some(error) = progress.take_source_error() {
-            return Err(Unanswered::Source(error));
-        }
-        let (head, incoming) = match answered? {
-            Ok(response) => response.into_parts(),
-            Err(error) => return Err(errors::request(error, progress.is_sent()).into()),
-        };
-        permit.answered(head.version);
-        Ok((head, Download::new(&self.clock, incoming, permit, timeouts.idle)))
+        let captured = (!request.body().is_short()).then(|| capture_connection(&mut request));
+        let response = TIMEOUTS.scope(timeouts.into(), Answered(self.client.request(request)));
+        Ok(Under { response, captured, progress })
     }
+}
+
+/// Whom the request goes to.
+fn host(task: &HttpTask) -> &str {
+    task.request.uri().authority().map_or("", Authority::as_str)
+}
+
+/// A request under way.
+struct Under {
+    response: TaskLocalFuture<ConnectTimeouts, Answered>,
+    /// The connection, if the network may be at work on the body for long.
+    captured: Option<CaptureConnection>,
+    progress: Arc<Progress>,
 }
 
 /// Names the type of the future.
@@ -208,20 +233,17 @@ impl Future for Answered {
 async fn watch<F: Future>(
     clock: &Clock,
     response: F,
-    captured: &CaptureConnection,
+    captured: Option<&CaptureConnection>,
     progress: &Progress,
     timeouts: Timeouts,
 ) -> Result<F::Output, Failure> {
     let mut response = pin!(response);
     let mut alarm = clock.alarm();
-    let mut connected_at = None;
+    let mut since = clock.now();
     std::future::poll_fn(|cx| {
         if let Poll::Ready(answer) = response.as_mut().poll(cx) {
             return Poll::Ready(Ok(answer));
         }
-        // Until there is a connection, pool and connector keep the time.
-        let Some(written_at) = last_write(captured) else { return Poll::Pending };
-        let connected_at = *connected_at.get_or_insert_with(|| clock.now());
         let (stage, moved_at) = progress.watch(cx.waker());
         if progress.is_flooded() {
             let message = format!("more than {MAX_INTERIM} interim answers came and no other");
@@ -232,14 +254,27 @@ async fn watch<F: Future>(
             Stage::Sending => (timeouts.idle, Phase::Send, "sending the next bytes of the body"),
             Stage::Sent => (timeouts.first_byte, Phase::Wait, "waiting for the answer"),
         };
-        let Some(patience) = limit else { return Poll::Pending };
-        let deadline = connected_at.max(moved_at).max(written_at).saturating_add(patience);
-        alarm.poll(cx, deadline).map(|()| Err(timeout(phase, what, limit)))
+        // Of none at all nothing would be left for a connection to come about.
+        let Some(patience) = limit.map(|limit| limit.max(TICK)) else { return Poll::Pending };
+        since = since.max(moved_at.unwrap_or_default());
+        loop {
+            ready!(alarm.poll(cx, since.saturating_add(patience)));
+            // What may be a reason to wait on is dear to ask for, and so asked for only now.
+            let later = match moved_at {
+                // Until there is a connection, pool and connector keep the time.
+                None => Some(clock.now()),
+                Some(_) => captured.and_then(last_write),
+            };
+            match later {
+                Some(later) if later > since => since = later,
+                _ => return Poll::Ready(Err(timeout(phase, what, limit))),
+            }
+        }
     })
     .await
 }
 
-/// When bytes last went out over the connection that the request was given, if it was given one.
+/// When bytes last went out over the connection that the request was given.
 fn last_write(captured: &CaptureConnection) -> Option<Instant> {
     let connection = captured.connection_metadata();
     let connected = (*connection).as_ref()?;

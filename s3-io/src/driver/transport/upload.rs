@@ -18,6 +18,9 @@ use crate::{Framing, SLICE};
 /// How long to wait for `100 Continue` from a service that may never send it (RFC 9110, 10.1.1).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
+/// The kernel takes at least this much of a connection that was idle.
+const SHORT: u64 = 16 * 1024;
+
 /// How many answers with status 1xx may come before the one that counts.
 pub(crate) const MAX_INTERIM: u32 = 4_096;
 
@@ -29,7 +32,8 @@ pub(crate) struct Progress {
 
 struct State {
     stage: Stage,
-    moved_at: Instant,
+    /// When it last got further; `None` until a connection has taken the request.
+    moved_at: Option<Instant>,
     go_ahead: bool,
     interim: u32,
     source_error: Option<SourceError>,
@@ -54,7 +58,7 @@ impl Progress {
     fn new(clock: &Clock, stage: Stage) -> Arc<Self> {
         let state = State {
             stage,
-            moved_at: clock.now(),
+            moved_at: None,
             go_ahead: false,
             interim: 0,
             source_error: None,
@@ -70,7 +74,7 @@ impl Progress {
 
     fn move_to(&self, stage: Stage) {
         let mut state = self.lock();
-        state.moved_at = self.clock.now();
+        state.moved_at = Some(self.clock.now());
         if std::mem::replace(&mut state.stage, stage) != stage
             && let Some(watcher) = state.watcher.take()
         {
@@ -78,8 +82,14 @@ impl Progress {
         }
     }
 
-    /// Where it is, and since when.
-    pub(crate) fn watch(&self, waker: &Waker) -> (Stage, Instant) {
+    /// A connection has taken the request.
+    fn taken(&self) {
+        let mut state = self.lock();
+        state.moved_at.get_or_insert_with(|| self.clock.now());
+    }
+
+    /// Where it is, and since when, if a connection has taken it.
+    pub(crate) fn watch(&self, waker: &Waker) -> (Stage, Option<Instant>) {
         let mut state = self.lock();
         match &mut state.watcher {
             Some(watcher) => watcher.clone_from(waker),
@@ -124,7 +134,8 @@ pub(crate) struct Upload {
     /// Bytes that are still to be handed over, framing included.
     left: u64,
     progress: Arc<Progress>,
-    hold: Option<Hold>,
+    /// Rare, and hyper moves the body about.
+    hold: Option<Box<Hold>>,
 }
 
 enum Data {
@@ -162,9 +173,14 @@ impl Upload {
         }
     }
 
+    /// Whether it goes out with the head, and does not take as long as the network does.
+    pub(crate) fn is_short(&self) -> bool {
+        self.left <= SHORT && matches!(self.data, Data::Bytes(_))
+    }
+
     /// Waits for `100 Continue` before the first byte.
     pub(crate) fn hold(&mut self) {
-        self.hold = Some(Hold { until: None, alarm: self.progress.clock.alarm() });
+        self.hold = Some(Box::new(Hold { until: None, alarm: self.progress.clock.alarm() }));
     }
 
     pub(crate) fn progress(&self) -> Arc<Progress> {
@@ -245,7 +261,9 @@ impl Body for Upload {
         }
     }
 
+    /// A connection asks this first, before it writes the head.
     fn is_end_stream(&self) -> bool {
+        self.progress.taken();
         self.left == 0
     }
 
