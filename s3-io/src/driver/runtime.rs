@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable};
@@ -108,20 +108,15 @@ pub(crate) struct Alarm {
 impl Alarm {
     /// Ready once it is `at`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        // No clock is asked: that costs more than a timer that is set already, and timers and clocks may differ by the
+        // smallest unit.
         loop {
-            if self.clock.now() >= at {
-                self.armed = None;
-                return Poll::Ready(());
-            }
             match &mut self.armed {
                 Some((rings, sleep)) if *rings <= at => {
-                    if sleep.as_mut().poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    let early = *rings < at;
+                    ready!(sleep.as_mut().poll(cx));
+                    let is_due = *rings == at;
                     self.armed = None;
-                    if !early {
-                        // Timers and clocks may differ by the smallest unit.
+                    if is_due {
                         return Poll::Ready(());
                     }
                 }
