@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::{memchr, memchr2};
 use quick_xml::errors::{IllFormedError, SyntaxError};
 use quick_xml::events::{BytesStart, Event};
 
@@ -344,14 +345,17 @@ impl<'a> Reader<'a> {
         let (name, content) =
             tag.split_at_checked(tag.bytes().position(|byte| !PLAIN[usize::from(byte)])?)?;
         let content = content.strip_prefix('>')?;
-        let (text, end) = content.split_at_checked(content.bytes().position(|byte| byte == b'<')?)?;
+        let special = memchr2(b'<', b'&', content.as_bytes())?;
+        let has_references = content.as_bytes().get(special) == Some(&b'&');
+        let ends = if has_references { memchr(b'<', content.as_bytes())? } else { special };
+        let (text, end) = content.split_at_checked(ends)?;
         let rest = end.strip_prefix("</")?.strip_prefix(name)?.strip_prefix('>')?;
         let fits = name.len() <= MAX_NAME && text.len() <= MAX_TEXT && self.open.len() < MAX_DEPTH;
         if !fits || !begins_name(name) {
             return None;
         }
         let text =
-            if text.contains('&') { Cow::Owned(self.without_references(text)?) } else { Cow::Borrowed(text) };
+            if has_references { Cow::Owned(self.without_references(text)?) } else { Cow::Borrowed(text) };
         let passed = whole.len() - rest.len();
         let ahead = self.xml.get_mut();
         *ahead = ahead.get(passed..)?;
