@@ -90,7 +90,7 @@ impl Transport {
         let permit = self.gate.enter(host, task.timeouts.pool, cancel)?;
         #[cfg(feature = "testing")]
         if let Some(line) = s3_proto::testing::Line::of(&task) {
-            return scripted::answer(&line, task, body, permit);
+            return scripted::answer(&line, task, body, permit, cancel);
         }
         let HttpTask { request, timeouts, expect_continue, .. } = task;
         let mut request = request.map(drop);

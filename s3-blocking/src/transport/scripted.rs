@@ -3,10 +3,10 @@
 use std::io::{self, Read};
 
 use bytes::Bytes;
-use s3_io::{Capture, Failure, Permit, PieceReader, Unanswered};
+use s3_io::{Cancel, Capture, Failure, Permit, PieceReader, Unanswered};
 use s3_proto::sign::BodyEncoder;
 use s3_proto::testing::Line;
-use s3_proto::{HttpTask, Phase, SourceError};
+use s3_proto::{HttpTask, Phase, SourceError, TransportErrorKind};
 
 use super::wire::other;
 use super::{Download, PIECE};
@@ -17,10 +17,17 @@ pub(super) fn answer(
     task: HttpTask,
     body: Option<(Reader, BodyEncoder)>,
     permit: Permit,
+    cancel: &Cancel,
 ) -> Result<(http::response::Parts, Download), Unanswered> {
     let body = body.map_or(Ok(Bytes::new()), |(reader, encoder)| capture(reader, encoder));
+    let body = body.map_err(Unanswered::Source)?;
+    if cancel.is_cancelled() {
+        // As a connection that was closed while the body was read.
+        let message = "the call was cancelled";
+        return Err(Failure::new(Phase::Send, TransportErrorKind::Closed, message).into());
+    }
     let (request, _) = task.request.into_parts();
-    match line.answer(request, &task.timeouts, body.map_err(Unanswered::Source)?) {
+    match line.answer(request, &task.timeouts, body) {
         Ok((head, body)) => {
             // As ureq fails when one of our connections does.
             let broken = |cause| io::Error::other(other(Failure { phase: Phase::Body, cause }));
