@@ -1001,7 +1001,8 @@ impl Exchange {
     }
 
     fn collected(&mut self, now: Now, attempt: &Attempt, head: Box<response::Parts>, body: Vec<u8>) {
-        let expected = content_length(&head.headers).filter(|_| self.draft.method != Method::HEAD);
+        let len = content_length(&head.headers);
+        let expected = len.filter(|_| self.draft.method != Method::HEAD);
         if let Some(expected) = expected.filter(|expected| (body.len() as u64) < *expected)
             && head.status != StatusCode::NOT_MODIFIED
         {
@@ -1019,11 +1020,10 @@ impl Exchange {
             self.watch.attempt_over(now, &attempt.watch, None, body.len() as u64);
             self.judge(now, attempt, None);
             if self.draft.wants_checksum
-                && let Err(error) =
-                    self.delivery(&head, content_length(&head.headers)).and_then(|(_, mut check)| {
-                        check.update(&body)?;
-                        check.finish()
-                    })
+                && let Err(error) = self.delivery(&head, len).and_then(|(_, mut check)| {
+                    check.update(&body)?;
+                    check.finish()
+                })
             {
                 self.state = self.repeat_or_fail(now, error.with_status(head.status), false, None);
                 return;
