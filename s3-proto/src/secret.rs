@@ -24,6 +24,8 @@ impl<T: Zeroize> Secret<T> {
 }
 
 impl<T: Zeroize> Drop for Secret<T> {
+    // Wiping is a loop, and secrets are dropped in many places.
+    #[inline(never)]
     fn drop(&mut self) {
         self.0.zeroize();
     }

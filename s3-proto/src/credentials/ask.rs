@@ -44,12 +44,15 @@ impl Patience {
 
 pub(super) type Answer = Response<Secret<Vec<u8>>>;
 
+/// Makes the request of an attempt.
+type Make<'a> = dyn Fn(Now) -> Result<Request<Payload>, Error> + Send + Sync + 'a;
+
 /// Sends a request until it is answered well, it is of no use, or patience ends. Each attempt is made anew,
-/// for signatures; `refusal` reads an answer that is not a success.
+/// for signatures; `refusal` reads an answer that is not a success. Not generic: it is compiled once for all sources.
 pub(super) async fn send(
     tasks: &Tasks,
     patience: &Patience,
-    request: impl Fn(Now) -> Result<Request<Payload>, Error>,
+    request: &Make<'_>,
     refusal: fn(&response::Parts, &[u8]) -> Error,
 ) -> Result<Answer, Error> {
     let policy = RetryConfig::default();
@@ -107,7 +110,7 @@ pub(super) fn plain_refusal(head: &response::Parts, _: &[u8]) -> Error {
 }
 
 /// The failure of a provider: what it was doing and what it said, without the secrets that it was told.
-pub(super) fn failed(what: impl Display, error: &Error, secrets: &[&str]) -> Error {
+pub(super) fn failed(what: &dyn Display, error: &Error, secrets: &[&str]) -> Error {
     let mut said = hide(error.message(), secrets);
     if said.is_empty() {
         "no reason was given".clone_into(&mut said);

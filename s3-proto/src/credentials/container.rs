@@ -42,7 +42,7 @@ pub(super) async fn credentials(tasks: &Tasks, env: &Environment) -> Result<Foun
     let what =
         format!("getting credentials of the container from {}", uri.authority().map_or("?", |a| a.as_str()));
     let secrets = [token.as_ref().map_or("", |token| token.as_str())];
-    let answer = send(tasks, &Patience::nearby(), request, json_refusal).await;
+    let answer = send(tasks, &Patience::nearby(), &request, json_refusal).await;
     let answer = answer.map_err(|error| failed(&what, &error, &secrets))?;
     Object::parse(answer.body().expose())
         .and_then(|object| object.credentials("Token", "Expiration"))
@@ -78,7 +78,7 @@ async fn full(tasks: &Tasks, url: &str) -> Result<Uri, Error> {
         Err(_) => tasks
             .resolve(host)
             .await
-            .map_err(|error| failed(format!("looking up the host of {FULL}"), &error, &[]))?,
+            .map_err(|error| failed(&format!("looking up the host of {FULL}"), &error, &[]))?,
     };
     if addresses.is_empty() || !addresses.iter().all(|address| is_trusted(*address)) {
         return Err(wrong(&format!(
@@ -102,7 +102,7 @@ async fn authorization(tasks: &Tasks, env: &Environment) -> Result<Option<Zeroiz
     let (token, from) = if let Some(path) = env.get(TOKEN_FILE) {
         let content = tasks.read_file(PathBuf::from(path)).await;
         let content =
-            content.map_err(|error| failed(format!("reading the file of {TOKEN_FILE}"), &error, &[]))?;
+            content.map_err(|error| failed(&format!("reading the file of {TOKEN_FILE}"), &error, &[]))?;
         let Some(content) = content else {
             return Err(provider(format!("{TOKEN_FILE} names {path}, which does not exist")));
         };

@@ -200,7 +200,7 @@ impl<'a> Imds<'a> {
                 headers.insert(TOKEN, sensitive(token.expose(), "the token")?);
                 Ok(get(&uri, headers))
             };
-            match send(&self.context.tasks, &self.patience, request, refusal).await {
+            match send(&self.context.tasks, &self.patience, &request, refusal).await {
                 Ok(answer) => return Ok(Got::Answer(answer)),
                 Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(Got::Missing),
                 Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) && !refused => {
@@ -210,7 +210,7 @@ impl<'a> Imds<'a> {
                 Err(error) => {
                     let what =
                         format!("reading {path} from the instance metadata service at {}", self.host());
-                    return Err(failed(what, &error, &[token.expose()]));
+                    return Err(failed(&what, &error, &[token.expose()]));
                 }
             }
         }
@@ -240,7 +240,7 @@ impl<'a> Imds<'a> {
             *request.method_mut() = Method::PUT;
             Ok(request)
         };
-        let absent = match send(&self.context.tasks, &self.patience, request, plain_refusal).await {
+        let absent = match send(&self.context.tasks, &self.patience, &request, plain_refusal).await {
             Ok(answer) => return self.keep(&answer, now).map(Ok),
             Err(error) => self.absence(&error)?,
         };
@@ -286,7 +286,7 @@ impl<'a> Imds<'a> {
                 hide(error.message(), &[])
             )),
             _ => Err(failed(
-                format!("getting a token from the instance metadata service at {host}"),
+                &format!("getting a token from the instance metadata service at {host}"),
                 error,
                 &[],
             )),

@@ -67,12 +67,13 @@ pub(super) async fn credentials(context: &Context, sso: &Sso) -> Result<Credenti
         headers.insert("x-amz-sso_bearer_token", sensitive(access, "the SSO token")?);
         Ok(get(&uri, headers))
     };
-    let answer = send(&context.tasks, &Patience::remote(), request, json_refusal).await.map_err(|error| {
-        let refused = error.status() == Some(StatusCode::UNAUTHORIZED);
-        let error = failed(&what, &error, &[access]);
-        let message = format!("{}: {LOGIN}", error.message());
-        if refused { error.with_message(message) } else { error }
-    })?;
+    let answer =
+        send(&context.tasks, &Patience::remote(), &request, json_refusal).await.map_err(|error| {
+            let refused = error.status() == Some(StatusCode::UNAUTHORIZED);
+            let error = failed(&what, &error, &[access]);
+            let message = format!("{}: {LOGIN}", error.message());
+            if refused { error.with_message(message) } else { error }
+        })?;
     let unusable = |why: &str| provider(format!("{what} failed: {why}"));
     let mut answer = Object::parse(answer.body().expose()).map_err(|why| unusable(&why))?;
     let object =
@@ -199,8 +200,8 @@ async fn create_token(
     let what = "refreshing it at SSO OIDC";
     let secrets =
         ["clientSecret", "refreshToken", "accessToken"].map(|name| token.text(name).unwrap_or_default());
-    let answer = send(&context.tasks, &Patience::remote(), request, json_refusal).await;
-    let answer = answer.map_err(|error| failed(what, &error, &secrets))?;
+    let answer = send(&context.tasks, &Patience::remote(), &request, json_refusal).await;
+    let answer = answer.map_err(|error| failed(&what, &error, &secrets))?;
     Object::parse(answer.body().expose()).map_err(|why| provider(format!("{what} failed: {why}")))
 }
 

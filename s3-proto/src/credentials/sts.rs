@@ -77,7 +77,7 @@ impl Sts {
             base.session_token().map_or("", |token| token.expose().as_str()),
         ];
         let what = format!("assuming the role {} at {}", role.role_arn, self.host());
-        let result = self.ask(context, &form, sign).await;
+        let result = self.ask(context, &form, &sign).await;
         result.map_err(|error| {
             let error = failed(&what, &error, &secrets);
             match &role.mfa_serial {
@@ -106,7 +106,7 @@ impl Sts {
         form.add("RoleSessionName", &session_name(session, context.tasks.now()));
         form.add("WebIdentityToken", token);
         let what = format!("assuming the role {role_arn} with a web identity token at {}", self.host());
-        let result = self.ask(context, &form, |_, _| Ok(())).await;
+        let result = self.ask(context, &form, &|_, _| Ok(())).await;
         result.map_err(|error| failed(&what, &error, &[token]))
     }
 
@@ -118,7 +118,7 @@ impl Sts {
         &self,
         context: &Context,
         form: &Form,
-        sign: impl Fn(&mut Request<Payload>, Now) -> Result<(), Error>,
+        sign: &(dyn Fn(&mut Request<Payload>, Now) -> Result<(), Error> + Send + Sync),
     ) -> Result<Credentials, Error> {
         let request = |now: Now| {
             let mut request = Request::new(form.payload());
@@ -129,7 +129,7 @@ impl Sts {
             sign(&mut request, now)?;
             Ok(request)
         };
-        let answer = send(&context.tasks, &Patience::remote(), request, refusal).await?;
+        let answer = send(&context.tasks, &Patience::remote(), &request, refusal).await?;
         read(answer.body().expose()).map_err(|why| provider(format!("the answer cannot be used: {why}")))
     }
 }
