@@ -88,6 +88,7 @@ pub mod observe;
 pub mod ops;
 pub mod pages;
 mod prepare;
+mod recent;
 pub mod redact;
 mod redirect;
 pub mod retry;

@@ -1,16 +1,16 @@
 //! What the calls of a client share: configuration, caches, and the quota of retries.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::breaker::CircuitBreaker;
 use crate::config::Config;
-use crate::credentials::{BucketSessions, Cache};
+use crate::credentials::Cache;
 use crate::encode::hex_pair;
 use crate::endpoint::Region;
 use crate::files::FileId;
 use crate::limit::RateLimiter;
+use crate::recent::Recent;
 use crate::retry::{ClientRate, RetryMode, RetryQuota, Rng};
 use crate::sign::{KeyCache, SigningKey};
 use crate::skew::ClockSkew;
@@ -25,16 +25,16 @@ struct Inner {
     config: Config,
     credentials: Cache,
     /// Sessions with directory buckets.
-    bucket_sessions: Mutex<BucketSessions>,
+    bucket_sessions: Mutex<Recent<Cache>>,
     keys: Mutex<KeyCache>,
     /// Where buckets turned out to be.
-    regions: Mutex<BTreeMap<String, Region>>,
+    regions: Mutex<Recent<Region>>,
     quota: Mutex<RetryQuota>,
     /// Of the adaptive mode.
     rate: Option<Mutex<ClientRate>>,
     limiter: Option<Mutex<RateLimiter>>,
     /// By host.
-    breakers: Mutex<BTreeMap<String, CircuitBreaker>>,
+    breakers: Mutex<Recent<CircuitBreaker>>,
     calls: AtomicU64,
     /// Files that machines have opened.
     files: AtomicU64,
@@ -50,6 +50,9 @@ const MAX_BREAKERS: usize = 1_000;
 /// How many buckets' regions are remembered.
 const MAX_REGIONS: usize = 1_000;
 
+/// With how many directory buckets there are sessions.
+const MAX_BUCKET_SESSIONS: usize = 100;
+
 impl Session {
     /// A session with empty caches.
     pub fn new(mut config: Config) -> Self {
@@ -59,12 +62,12 @@ impl Session {
         Self(Arc::new(Inner {
             rate: adaptive.then(Mutex::default),
             limiter: config.rate_limit.map(|limit| Mutex::new(RateLimiter::new(limit))),
-            breakers: Mutex::default(),
+            breakers: Mutex::new(Recent::new(MAX_BREAKERS)),
             config,
             credentials: Cache::default(),
-            bucket_sessions: Mutex::default(),
+            bucket_sessions: Mutex::new(Recent::new(MAX_BUCKET_SESSIONS)),
             keys: Mutex::new(KeyCache::new()),
-            regions: Mutex::default(),
+            regions: Mutex::new(Recent::new(MAX_REGIONS)),
             quota: Mutex::default(),
             calls: AtomicU64::new(0),
             files: AtomicU64::new(0),
@@ -81,9 +84,10 @@ impl Session {
         &self.0.credentials
     }
 
-    /// The credentials of sessions with this directory bucket.
+    /// The credentials of sessions with this directory bucket; a call that is fetching goes on with its own if the
+    /// bucket is given up.
     pub(crate) fn bucket_credentials(&self, bucket: &str) -> Cache {
-        lock(&self.0.bucket_sessions).of(bucket)
+        lock(&self.0.bucket_sessions).with(bucket, Cache::for_bucket, |cache| cache.clone())
     }
 
     pub(crate) fn quota(&self) -> MutexGuard<'_, RetryQuota> {
@@ -103,14 +107,7 @@ impl Session {
     /// Asks or tells the breaker of a host; `None` if there are no breakers.
     pub(crate) fn breaker<T>(&self, host: &str, f: impl FnOnce(&mut CircuitBreaker) -> T) -> Option<T> {
         let config = self.0.config.circuit_breaker?;
-        let mut breakers = lock(&self.0.breakers);
-        if !breakers.contains_key(host) {
-            if breakers.len() >= MAX_BREAKERS {
-                breakers.pop_first();
-            }
-            breakers.insert(host.to_owned(), CircuitBreaker::new(config));
-        }
-        breakers.get_mut(host).map(f)
+        Some(lock(&self.0.breakers).with(host, || CircuitBreaker::new(config), f))
     }
 
     /// A generator for one call: another for each, the same again in a replay.
@@ -162,16 +159,12 @@ impl Session {
     }
 
     pub(crate) fn region_of(&self, bucket: Option<&str>) -> Region {
-        let known = bucket.and_then(|bucket| lock(&self.0.regions).get(bucket).cloned());
+        let known = bucket.and_then(|bucket| lock(&self.0.regions).get(bucket).map(|region| region.clone()));
         known.unwrap_or_else(|| self.0.config.region.clone())
     }
 
     pub(crate) fn remember_region(&self, bucket: &str, region: Region) {
-        let mut regions = lock(&self.0.regions);
-        if regions.len() >= MAX_REGIONS {
-            regions.pop_first();
-        }
-        regions.insert(bucket.to_owned(), region);
+        lock(&self.0.regions).put(bucket, region);
     }
 
     /// The service's time, as far as it is known.

@@ -109,7 +109,7 @@ enum Outcome {
 
 impl Cache {
     /// A cache for sessions with one bucket.
-    pub(super) fn for_bucket() -> Self {
+    pub(crate) fn for_bucket() -> Self {
         Self(Arc::new(Mutex::new(Inner { pace: Pace::BUCKET, ..Inner::default() })))
     }
 

@@ -23,7 +23,7 @@ mod web_identity;
 
 use std::fmt;
 
-pub(crate) use bucket_sessions::{BucketSessions, session_credentials};
+pub(crate) use bucket_sessions::session_credentials;
 pub use cache::Ticket;
 pub(crate) use cache::{Acquired, Cache, Generation, Lease};
 pub use chain::DefaultChain;

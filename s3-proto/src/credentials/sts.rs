@@ -42,6 +42,9 @@ pub(super) struct Sts {
     region: Region,
 }
 
+/// Signs the request of an attempt.
+type Sign<'a> = dyn Fn(&mut Request<Payload>, Now) -> Result<(), Error> + Send + Sync + 'a;
+
 impl Sts {
     /// The endpoint that is configured, or that of the region.
     pub(super) fn new(context: &Context) -> Result<Self, Error> {
@@ -114,12 +117,7 @@ impl Sts {
         self.uri.authority().map_or("STS", |authority| authority.as_str())
     }
 
-    async fn ask(
-        &self,
-        context: &Context,
-        form: &Form,
-        sign: &(dyn Fn(&mut Request<Payload>, Now) -> Result<(), Error> + Send + Sync),
-    ) -> Result<Credentials, Error> {
+    async fn ask(&self, context: &Context, form: &Form, sign: &Sign<'_>) -> Result<Credentials, Error> {
         let request = |now: Now| {
             let mut request = Request::new(form.payload());
             *request.method_mut() = Method::POST;
