@@ -34,6 +34,7 @@ mod resume;
 mod same;
 mod stream;
 mod sync;
+mod sync_report;
 mod upload;
 mod window;
 
@@ -49,7 +50,8 @@ pub use fluent_sync::SyncRequest;
 pub use names::Filter;
 pub use progress::Progress;
 pub use stream::{DownloadStream, DownloadToMemory, Downloaded};
-pub use sync::{Compare, Direction, Sync, SyncAction, SyncFailure, SyncInterrupted, SyncOptions, SyncReport};
+pub use sync::{Compare, Direction, Sync, SyncOptions};
+pub use sync_report::{SyncAction, SyncFailure, SyncInterrupted, SyncReport};
 pub use upload::{Upload, UploadOptions, UploadReport};
 
 /// How many parts are in flight if nothing else is said.
