@@ -148,13 +148,12 @@ impl Body {
         if buffer.is_empty() {
             return Ok(0);
         }
-        while let Some((mut delivery, mut machine)) = self.reading.take() {
+        while let Some((delivery, _)) = &mut self.reading {
             let end = match delivery.download.read(buffer) {
                 Ok(0) => End::Complete,
                 Ok(read) => {
                     if delivery.check.update(buffer.get(..read).unwrap_or_default()).is_ok() {
                         self.meter.received += read as u64;
-                        self.reading = Some((delivery, machine));
                         return Ok(read);
                     }
                     // The machine finds the same in the check, and says of which object.
@@ -162,6 +161,7 @@ impl Body {
                 }
                 Err(cause) => End::Broken(cause),
             };
+            let Some((delivery, mut machine)) = self.reading.take() else { break };
             self.reading = machine.go_on(delivery, end)?.map(|delivery| (delivery, machine));
         }
         Ok(0)
