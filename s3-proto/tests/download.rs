@@ -812,6 +812,25 @@ fn more_than_may_be_taken_into_memory_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn what_is_too_long_for_memory_and_wrong_ends_once() {
+    let mut sim = Sim::new(store(35)).meddling(|request, _, reply| {
+        // The checksum comes with the answer to HEAD, as from Amazon S3.
+        if request.method() == "GET" {
+            reply.body[0] ^= 1;
+            reply.headers.retain(|(name, _)| !name.starts_with("x-amz-checksum"));
+        }
+    });
+    let mut options = DownloadOptions::default();
+    options.max_in_memory = 34;
+    let mut download = DownloadToMemory::new(session(), op(), &options);
+
+    let first = sim.run_with(&mut download, drop).error();
+    let second = sim.run_with(&mut download, drop).error();
+
+    assert_eq!([first.kind(), second.kind()], [ErrorKind::ChecksumMismatch, ErrorKind::ApiMisuse], "{first}");
+}
+
+#[test]
 fn a_cancelled_stream_ends() {
     for steps in 0..20 {
         let mut sim = Sim::new(store(95)).seeded(steps as u64);

@@ -219,7 +219,9 @@ impl DownloadToMemory {
 
     /// Stops before more is asked for than may be taken.
     fn check_size(&mut self) {
-        let Some(size) = self.stream.size().filter(|_| self.failure.is_none()) else { return };
+        let Some(size) = self.stream.size().filter(|_| self.failure.is_none() && !self.stream.over) else {
+            return;
+        };
         if size > self.most {
             let message = format!(
                 "with {size} bytes it is longer than the {} that are taken into memory: raise the limit, download \
