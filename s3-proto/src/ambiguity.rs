@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, response};
 use md5::{Digest as _, Md5};
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, Hasher};
+use crate::config::Config;
 use crate::exchange::content_length;
 use crate::machine::Payload;
 use crate::ops::{Draft, FromHeaders as _};
@@ -33,9 +34,6 @@ pub(crate) struct Rule {
     operation: &'static str,
     refusals: &'static [ErrorKind],
     meaning: Meaning,
-    /// Why.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the reader, and a test that it is there"))]
-    why: &'static str,
 }
 
 /// Operations that are not here are repeated, and whatever the last attempt is answered is the answer:
@@ -47,54 +45,46 @@ pub(crate) struct Rule {
 /// - PutObject that appends (`x-amz-write-offset-bytes`): the service takes each offset once, so nothing is
 ///   written twice; the error says that the object is longer by now.
 const RULES: &[Rule] = &[
+    // The condition does not hold any more because our own object is there.
     Rule {
         operation: "PutObject",
         refusals: &[ErrorKind::PreconditionFailed, ErrorKind::Conflict],
         meaning: Meaning::DoneIfSame,
-        why: "the condition does not hold any more because our own object is there",
     },
+    // An upload that is complete is no upload any more; aborted ones are gone too, so it is looked at.
     Rule {
         operation: "CompleteMultipartUpload",
         refusals: &[ErrorKind::NoSuchUpload, ErrorKind::PreconditionFailed, ErrorKind::Conflict],
         meaning: Meaning::DoneIfSame,
-        why: "an upload that is complete is no upload any more; aborted ones are gone too, so it is looked at",
     },
+    // As for PutObject; what was copied is known from its source only.
     Rule {
         operation: "CopyObject",
         refusals: &[ErrorKind::PreconditionFailed, ErrorKind::Conflict],
         meaning: Meaning::DoneIfSameAsSource,
-        why: "as for PutObject; what was copied is known from its source only",
     },
+    // If-Match on what is gone is refused, but gone is what was asked for.
     Rule {
         operation: "DeleteObject",
         refusals: &[ErrorKind::NoSuchKey, ErrorKind::NoSuchVersion, ErrorKind::NotFound],
         meaning: Meaning::Done,
-        why: "If-Match on what is gone is refused, but gone is what was asked for",
     },
+    // Stores refuse If-Match on what is gone with 412 as well; an object there is somebody else's.
     Rule {
         operation: "DeleteObject",
         refusals: &[ErrorKind::PreconditionFailed, ErrorKind::Conflict],
         meaning: Meaning::DoneIfGone,
-        why: "stores refuse If-Match on what is gone with 412 as well; an object there is somebody else's",
     },
+    // It is there and ours, which is what was asked for.
     Rule {
         operation: "CreateBucket",
         refusals: &[ErrorKind::BucketAlreadyOwnedByYou],
         meaning: Meaning::Done,
-        why: "it did not exist when we asked first, or we would have been told so then",
     },
-    Rule {
-        operation: "DeleteBucket",
-        refusals: &[ErrorKind::NoSuchBucket],
-        meaning: Meaning::Done,
-        why: "it is gone, which is what was asked for",
-    },
-    Rule {
-        operation: "AbortMultipartUpload",
-        refusals: &[ErrorKind::NoSuchUpload],
-        meaning: Meaning::Done,
-        why: "it is gone, which is what was asked for",
-    },
+    // It is gone, which is what was asked for.
+    Rule { operation: "DeleteBucket", refusals: &[ErrorKind::NoSuchBucket], meaning: Meaning::Done },
+    // It is gone, which is what was asked for.
+    Rule { operation: "AbortMultipartUpload", refusals: &[ErrorKind::NoSuchUpload], meaning: Meaning::Done },
 ];
 
 /// What the refusal of an operation means after a lost attempt, if it is more than an error.
@@ -103,14 +93,17 @@ pub(crate) fn meaning_of(operation: &str, refusal: ErrorKind) -> Option<Meaning>
     rule.map(|rule| rule.meaning)
 }
 
-/// A conditional write from a source keeps a checksum of what it sends, or it could not be recognised.
-pub(crate) fn keep_evidence(operation: &str, draft: &mut Draft) {
+/// A conditional write from a source keeps a checksum of what it sends, or it could not be recognised: that which goes
+/// with it, or else the MD5 that most ETags are.
+pub(crate) fn keep_evidence(operation: &str, draft: &mut Draft, config: &Config) {
     if operation != "PutObject" || !matches!(draft.payload, Payload::Source { .. }) {
         return;
     }
     if draft.headers.contains_key("if-match") || draft.headers.contains_key("if-none-match") {
         let algorithm = draft.checksum.clone().filter(ChecksumAlgorithm::is_computed);
-        draft.observe.get_or_insert(algorithm.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
+        let by_default =
+            if config.sends_checksums() { ChecksumAlgorithm::Crc64Nvme } else { ChecksumAlgorithm::Md5 };
+        draft.observe.get_or_insert(algorithm.unwrap_or(by_default));
     }
 }
 
@@ -153,7 +146,7 @@ impl Look {
             Meaning::DoneIfGone | Meaning::DoneIfSame => Next::Look(Box::new(head_of(&look.write)), look),
             Meaning::DoneIfSameAsSource => match source_of(&look.write) {
                 Some(draft) => Next::Look(Box::new(draft), look),
-                None => Next::Failed(look.refused("the source cannot be looked at")),
+                None => Next::Failed(look.unknown("the source cannot be looked at")),
             },
         }
     }
@@ -167,10 +160,12 @@ impl Look {
             self.source = Some(head.headers.clone());
             return Next::Look(Box::new(head_of(&self.write)), self);
         }
-        // Dates are to the second, on both sides.
+        // Dates are to the second, on both sides. That of an object in parts is when its upload began:
+        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
         let since = behind.correct(self.lost.at).saturating_sub(std::time::Duration::from_secs(2));
         let modified = head.headers.get(LAST_MODIFIED).and_then(|v| v.to_str().ok());
-        if modified.and_then(Timestamp::parse_http_date).is_some_and(|modified| modified < since) {
+        let is_older = modified.and_then(Timestamp::parse_http_date).is_some_and(|modified| modified < since);
+        if is_older && self.write.method != Method::POST {
             return Next::Failed(self.refused("what is there is older"));
         }
         match self.is_same(&head.headers) {
@@ -179,7 +174,7 @@ impl Look {
                 done(&self.write, &head.headers, body)
             }
             Some(false) => Next::Failed(self.refused("what is there is something else")),
-            None => Next::Failed(self.refused("what is there cannot be compared with what was sent")),
+            None => Next::Failed(self.unknown("what is there cannot be compared with what was sent")),
         }
     }
 
@@ -189,15 +184,23 @@ impl Look {
         match self.meaning {
             Meaning::DoneIfGone if gone => done(&self.write, &HeaderMap::new(), Vec::new()),
             _ if gone => Next::Failed(self.refused("there is no object")),
-            _ => Next::Failed(self.refused(&format!("looking failed: {}", error.message()))),
+            _ => Next::Failed(self.unknown(&format!("looking failed: {}", error.message()))),
         }
     }
 
+    /// The lost attempt has not done it.
     fn refused(&self, found: &str) -> Error {
-        let message = format!(
-            "{} (the answer to an earlier attempt was lost, and it is not what is there now: {found})",
-            self.refusal.message()
-        );
+        self.error("it is not what is there now", found)
+    }
+
+    /// It may have.
+    fn unknown(&self, why: &str) -> Error {
+        self.error("it may have done it", why).with_ambiguity(true)
+    }
+
+    fn error(&self, verdict: &str, why: &str) -> Error {
+        let refusal = self.refusal.message();
+        let message = format!("{refusal} (the answer to an earlier attempt was lost, and {verdict}: {why})");
         self.refusal.clone().with_message(message)
     }
 
@@ -403,11 +406,11 @@ mod tests {
     use bytes::Bytes;
 
     #[test]
-    fn each_rule_gives_its_reason_and_is_of_an_operation_that_there_is() {
+    fn each_rule_is_of_an_operation_that_there_is_and_hides_no_other() {
         let names: Vec<_> = crate::ops::descriptions().iter().map(|d| d.name).collect();
         for rule in RULES {
             assert!(names.contains(&rule.operation), "{}", rule.operation);
-            assert!(!rule.why.is_empty() && !rule.refusals.is_empty(), "{}", rule.operation);
+            assert!(!rule.refusals.is_empty(), "{}", rule.operation);
             for refusal in rule.refusals {
                 assert_eq!(meaning_of(rule.operation, *refusal), Some(rule.meaning), "no rule hides another");
             }

@@ -19,8 +19,10 @@ pub(crate) fn parse<O: Operation>(
     head: &response::Parts,
     body: &[u8],
 ) -> Result<O::Output, Error> {
-    op.response(head, body)
-        .map_err(|e| exchange.describe(e.with_phase(Phase::Parse).with_status(head.status)))
+    op.response(head, body).map_err(|error| {
+        let error = error.with_phase(Phase::Parse).with_status(head.status);
+        exchange.describe(error.with_ambiguity(exchange.is_write()))
+    })
 }
 
 /// An operation and what becomes of it. Machines are moved about by those who drive them, and this is large: calls keep

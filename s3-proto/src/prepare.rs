@@ -15,7 +15,7 @@ use crate::endpoint::{
     resolve,
 };
 use crate::machine::{HttpTask, Payload};
-use crate::ops::{Draft, KeysOf};
+use crate::ops::{ANNOUNCED_CHECKSUM, Draft, KeysOf};
 use crate::session::{InvocationId, Session};
 use crate::sign::{
     self, BodyEncoder, PayloadHash, PostPolicy, Presigned, PresignedPost, Receipt, Signature, SigningOptions,
@@ -67,7 +67,8 @@ pub(crate) fn check_draft(draft: &Draft, config: &Config) -> Result<(), Error> {
     }
     if let Some(key) = &draft.key {
         for warning in check_key(key)? {
-            tracing::warn!(?key, %warning, "unusual key");
+            // Without the key, which is only shown where that was asked for.
+            tracing::debug!(%warning, "unusual key");
         }
     }
     check_identifiers(&draft.query)
@@ -113,6 +114,10 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
         signed = Some(signature);
     } else if matches!(draft.payload, Payload::Source { .. }) {
         encoder = body.encoder(&draft.payload, None)?;
+        if !matches!(body.framing, Framing::Plain) {
+            // What the body is framed in is said here, signed or not.
+            sign::add_payload_hash(request.headers_mut(), &body.hash)?;
+        }
     }
     let receipt = match (&mut encoder, &draft.observe) {
         (Some(encoder), Some(algorithm)) => Some(encoder.observe(algorithm)?),
@@ -172,6 +177,10 @@ pub(crate) fn presign(plan: &Plan<'_>, expires: Duration) -> Result<Presigned, E
     *request.method_mut() = plan.draft.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = plan.draft.headers.clone();
+    if !has_checksum(request.headers()) {
+        // Of a body that is not known there is no checksum, and S3 refuses the announcement of one that does not come.
+        request.headers_mut().remove(&ANNOUNCED_CHECKSUM);
+    }
     let params = signing(plan, credentials, &endpoint)?;
     // Whoever uses the URL chooses the body, unless the caller wants this one and no other.
     let hash = match (&plan.draft.payload, plan.session.config().payload_signing) {
@@ -309,7 +318,7 @@ fn settle_digest(
         return Ok(());
     }
     headers.remove("content-md5");
-    if let (false, Payload::Bytes(bytes)) = (off, payload) {
+    if let (false, false, Payload::Bytes(bytes)) = (off, has_checksum(headers), payload) {
         add_checksum(headers, &ChecksumAlgorithm::Crc32c, bytes)?;
     }
     Ok(())
@@ -339,13 +348,18 @@ fn cannot_stream(provider: &Provider, what: &str) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
-/// The algorithm of the checksum that goes with the body: the caller's choice, or CRC64NVME with data where
-/// the store knows it and there is no Content-MD5. None if the caller has given a value already.
-fn checksum_to_send(draft: &Draft, config: &Config) -> Option<ChecksumAlgorithm> {
+/// Whether the headers give the value of a checksum.
+fn has_checksum(headers: &HeaderMap) -> bool {
     let gives_one = |name: &HeaderName| {
         name.as_str().strip_prefix("x-amz-checksum-").is_some_and(|n| n != "type" && n != "algorithm")
     };
-    if draft.headers.keys().any(gives_one) {
+    headers.keys().any(gives_one)
+}
+
+/// The algorithm of the checksum that goes with the body: the caller's choice, or CRC64NVME with data where
+/// the store knows it and there is no Content-MD5. None if the caller has given a value already.
+fn checksum_to_send(draft: &Draft, config: &Config) -> Option<ChecksumAlgorithm> {
+    if has_checksum(&draft.headers) {
         return None;
     }
     let by_default = draft.is_data && config.sends_checksums() && !draft.headers.contains_key("content-md5");
@@ -416,9 +430,10 @@ impl Body {
         anonymous: bool,
     ) -> Result<(), Error> {
         let provider = config.provider();
-        // One that nobody asked for is left out where it cannot travel.
-        let checksum =
-            checksum_to_send(draft, config).filter(|_| draft.checksum.is_some() || provider.trailers);
+        // One that nobody asked for is left out where it cannot travel, or where it is not known whether it can: there
+        // is nothing on trailers of requests without a signature.
+        let checksum = checksum_to_send(draft, config)
+            .filter(|_| draft.checksum.is_some() || (provider.trailers && !anonymous));
         let can_sign = if checksum.is_some() { provider.signed_trailers } else { provider.signed_chunks };
         let sign_chunks = !anonymous
             && match config.payload_signing {

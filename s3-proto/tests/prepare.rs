@@ -10,9 +10,9 @@ use s3_proto::call::{Call, Stream};
 use s3_proto::checksum::ChecksumAlgorithm;
 use s3_proto::endpoint::{AddressingStyle, ChecksumMode, Provider};
 use s3_proto::ops::{
-    CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, Delete, DeleteObject, DeleteObjects,
-    EncodingType, GetObject, HeadObject, ListMultipartUploads, ListObjectsV2, Operation, PutObject,
-    SseCustomerKey, UploadPartCopy,
+    CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, CreateBucket, Delete, DeleteObject,
+    DeleteObjects, EncodingType, GetObject, HeadObject, ListMultipartUploads, ListObjectsV2, Operation,
+    PutObject, SseCustomerKey, UploadPartCopy,
 };
 use s3_proto::{Config, Payload, PayloadSigning, Session};
 use support::*;
@@ -208,6 +208,12 @@ fn a_body_of_xml_has_the_digest_that_the_store_takes() {
     let mut off = local();
     off.request_checksums = Some(ChecksumMode::Off);
     assert_eq!(delete(off, "bkt"), (false, false));
+
+    let mut chosen = DeleteObjects::new("bkt", Delete::keys(["k"]));
+    chosen.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
+    let sent = send(store(other), chosen);
+    let has = ["x-amz-checksum-crc32", "x-amz-checksum-crc32c"].map(|name| sent.header(name).is_some());
+    assert_eq!(has, [true, false], "one checksum, and that which was chosen");
 }
 
 #[test]
@@ -258,6 +264,19 @@ fn anonymous_requests_are_not_signed() {
     let streamed =
         send(Config::new("us-east-1").unwrap().with_endpoint("http://127.0.0.1:9000").unwrap(), source(9));
     assert_eq!((streamed.header("content-encoding"), streamed.header("content-length")), (None, Some("9")));
+}
+
+#[test]
+fn what_an_anonymous_stream_is_framed_in_is_said() {
+    let anonymous = || Config::new("us-east-1").unwrap();
+    let bare = send(anonymous(), source(9));
+    let mut asked = source(9);
+    asked.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
+    let asked = send(anonymous(), asked);
+
+    assert_eq!((bare.header("content-encoding"), bare.header("x-amz-trailer")), (None, None));
+    assert_eq!(asked.header("content-encoding"), Some("aws-chunked"));
+    assert_eq!(asked.header(HASH), Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER"));
 }
 
 #[test]
@@ -362,11 +381,28 @@ fn directory_buckets_are_signed_for_their_own_service_and_made_at_the_control_en
         format!("https://{bucket}.s3express-use1-az4.us-east-1.amazonaws.com/k")
     );
     assert!(sent.header("authorization").unwrap().contains("/us-east-1/s3express/aws4_request"));
-    let sent = send(aws(), s3_proto::ops::CreateBucket::new(bucket));
+    let sent = send(aws(), CreateBucket::new(bucket));
     assert_eq!(
         sent.request.uri().to_string(),
         format!("https://s3express-control.us-east-1.amazonaws.com/{bucket}")
     );
+}
+
+#[test]
+fn a_bucket_is_made_in_the_region_of_the_client() {
+    let named = |config: Config, bucket: &str| {
+        let sent = send(config, CreateBucket::new(bucket));
+        String::from_utf8(sent.body().to_vec()).unwrap().contains("<LocationConstraint>eu-west-1<")
+    };
+    let mut western = aws();
+    western.region = s3_proto::endpoint::Region::new("eu-west-1").unwrap();
+    let mut elsewhere = local();
+    elsewhere.region = western.region.clone();
+
+    assert!(named(western.clone(), "bkt"));
+    assert!(!named(aws(), "bkt"), "us-east-1 may not be named");
+    assert!(!named(western, "logs--euw1-az1--x-s3"), "directory buckets name a zone");
+    assert!(!named(elsewhere, "bkt"), "other stores choose for themselves");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sha2::Digest as _;
 
 use s3_proto::call::{PostPolicyCall, PresignCall};
+use s3_proto::checksum::ChecksumAlgorithm;
 use s3_proto::ops::{
     Delete, DeleteObject, DeleteObjects, GetObject, ListObjectsV2, Operation, PutObject, UploadPart,
 };
@@ -61,6 +62,14 @@ fn nothing_is_asked_for_that_the_holder_would_have_to_send() {
         assert!(url.contains("X-Amz-SignedHeaders=host&"), "{url}");
         assert!(!url.to_ascii_lowercase().contains("checksum"), "{url}");
     }
+}
+
+#[test]
+fn a_checksum_of_a_body_that_is_not_known_is_not_announced() {
+    let mut op = PutObject::new("bkt", "k", Payload::Empty);
+    op.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
+    let presigned = presign(aws(), &op, HOUR).unwrap();
+    assert!(presigned.uri.to_string().contains("X-Amz-SignedHeaders=host&"), "{}", presigned.uri);
 }
 
 #[test]

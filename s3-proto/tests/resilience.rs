@@ -111,9 +111,51 @@ fn what_is_not_ours_is_reported_as_the_service_said_it() {
             let run = drive(Call::new(session(), put_new()), in_turn(vec![lost(), refusal, found.clone()]));
             assert_eq!((run.error().kind(), methods(&run)), (kind, vec!["PUT", "PUT", "HEAD"]), "{case}");
             assert!(run.error().message().contains("earlier attempt was lost"), "{case}: {}", run.error());
+            // An ETag that is another need not be an MD5.
+            let unknown = ["another content", "not to be seen"].contains(&case);
+            assert_eq!(run.error().is_ambiguous(), unknown, "{case}");
             assert_eq!((run.error().bucket(), run.error().key()), (Some("bkt"), Some("k")), "{case}");
         }
     }
+}
+
+#[test]
+fn an_error_says_whether_a_write_may_have_been_done_all_the_same() {
+    let put = || PutObject::new("bkt", "k", Payload::Bytes(Bytes::from_static(b"mine")));
+    for (case, replies, ambiguous) in [
+        ("the answers were lost", vec![lost(), lost(), lost()], true),
+        ("the first was lost, and the next refused", vec![lost(), error(403, "AccessDenied")], true),
+        ("the service failed", vec![error(500, "InternalError"); 3], true),
+        ("it was never sent", vec![not_sent(); 3], false),
+        ("it was refused", vec![error(403, "AccessDenied")], false),
+        ("it was put off", vec![error(503, "SlowDown"); 3], false),
+    ] {
+        let run = drive(Call::new(session(), put()), in_turn(replies));
+        assert_eq!(run.error().is_ambiguous(), ambiguous, "{case}: {}", run.error());
+    }
+    let read = drive(Call::new(session(), HeadObject::new("bkt", "k")), |_| lost());
+    assert!(!read.error().is_ambiguous());
+}
+
+#[test]
+fn a_write_that_is_given_up_under_way_may_have_been_done() {
+    let world = World::default();
+    let mut machine = Call::new(session(), delete());
+    let before = Call::new(session(), delete());
+    let Step::Start(..) = machine.poll(world.now) else { panic!() };
+
+    let ended = [machine, before].map(|mut machine| {
+        machine.cancel(world.now);
+        loop {
+            match machine.poll(world.now) {
+                Step::Cancel(_) => {}
+                Step::Done(Err(error)) => break (error.kind(), error.is_ambiguous()),
+                step => panic!("{step:?}"),
+            }
+        }
+    });
+
+    assert_eq!(ended, [(ErrorKind::Cancelled, true), (ErrorKind::Cancelled, false)]);
 }
 
 #[test]
@@ -135,21 +177,29 @@ fn a_put_without_a_condition_is_just_repeated() {
 
 #[test]
 fn data_from_a_source_is_recognised_by_what_was_sent() {
-    // CRC64NVME of "123456789"; the second is that of another content.
-    for (crc, same) in [("rosUhgp5mIg=", true), ("AAAAAAAAAAA=", false)] {
+    // CRC64NVME of "123456789", and its MD5, for stores that have nothing else; the second of each is that of another
+    // content.
+    let other = || Session::new(local());
+    for (session, etag, crc, same) in [
+        (session(), "\"opaque\"", Some("rosUhgp5mIg="), true),
+        (session(), "\"opaque\"", Some("AAAAAAAAAAA="), false),
+        (other(), "\"25f9e794323b453885f5181f1b624d0b\"", None, true),
+        (other(), "\"918b81db5e91d031548b963c93845e5b\"", None, false),
+    ] {
         let mut put = PutObject::new("bkt", "k", Payload::source(9, true));
         put.if_none_match = Some(ETag::ANY);
         let mut world = World::default();
-        let mut machine = Call::new(session(), put);
+        let mut machine = Call::new(session, put);
         let Step::Start(id, Task::Http(task)) = machine.poll(world.now) else { panic!() };
         let mut encoder = task.encoder.unwrap();
         let _ = encoder.encode(b"123456789").unwrap();
         encoder.finish().unwrap();
         let cause = TransportError::new(TransportErrorKind::Closed, "closed");
         let _ = machine.answer(world.now, id, Answer::Failed { phase: Phase::Wait, cause });
-        let found = object("\"opaque\"", 9).with("x-amz-checksum-crc64nvme", crc);
+        let found = object(etag, 9);
+        let found = crc.map_or(found.clone(), |crc| found.with("x-amz-checksum-crc64nvme", crc));
         let run = world.drive_ref(&mut machine, in_turn(vec![error(412, "PreconditionFailed"), found]));
-        assert_eq!((run.result.is_ok(), methods(&run)), (same, vec!["PUT", "HEAD"]), "{crc}");
+        assert_eq!((run.result.is_ok(), methods(&run)), (same, vec!["PUT", "HEAD"]), "{etag} {crc:?}");
     }
 }
 
@@ -218,7 +268,13 @@ fn an_upload_that_a_lost_attempt_completed_is_known_by_its_etag() {
     };
     let etag = "96e024ba2074fe77e8e965ba43a704be-2";
     for (there, done) in [(etag, true), ("96e024ba2074fe77e8e965ba43a704be-3", false)] {
-        let script = vec![lost(), error(404, "NoSuchUpload"), object(&format!("\"{there}\""), 2)];
+        // Amazon S3 dates an object in parts by when its upload began.
+        let found = ok()
+            .with("etag", format!("\"{there}\""))
+            .with("content-length", "2")
+            .with("last-modified", "Sat, 29 Aug 2015 12:36:00 GMT")
+            .with("date", NOW);
+        let script = vec![lost(), error(404, "NoSuchUpload"), found];
         let run = drive(Call::new(session(), complete()), in_turn(script));
         assert_eq!(methods(&run), ["POST", "POST", "HEAD"]);
         match run.result {
@@ -284,6 +340,27 @@ fn an_endpoint_that_keeps_failing_is_left_alone_until_a_probe_gets_through() {
     let _ = probe.answer(world.now, id, Answer::End(None));
     assert!(world.drive_ref(&mut probe, |_| ok()).result.is_ok());
     assert!(world.drive(call(), |_| ok()).result.is_ok(), "closed again");
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_before_the_call_is_over_counts_as_failing() {
+    let mut world = World::default();
+    let mut breaker = BreakerConfig::default();
+    breaker.min_volume = 4;
+    let mut config = aws().with_circuit_breaker(breaker);
+    config.operation_timeout = Some(Duration::from_secs(1));
+    let session = Session::new(config);
+    for _ in 0..4 {
+        let mut call = Call::new(session.clone(), delete());
+        let Step::Start(..) = call.poll(world.now) else { panic!() };
+        world.pass(Duration::from_secs(1));
+        assert!(matches!(call.poll(world.now), Step::Cancel(_)));
+        assert!(matches!(call.poll(world.now), Step::Done(Err(_))));
+    }
+
+    let refused = world.drive(Call::new(session, delete()), |_| ok());
+
+    assert_eq!((refused.sent.len(), refused.error().kind()), (0, ErrorKind::CircuitOpen));
 }
 
 #[test]

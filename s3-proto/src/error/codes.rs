@@ -110,26 +110,16 @@ pub(crate) fn kind_of_status(status: StatusCode) -> ErrorKind {
 
 /// The first part of `Display`: what happened to what.
 pub(super) fn sentence(e: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let bucket = Shown(e.bucket().unwrap_or("?"));
+    if brief(e, f)? {
+        return if e.explains() { detail(e, f, "") } else { Ok(()) };
+    }
     let what = Subject(e);
     match e.kind() {
-        ErrorKind::NoSuchBucket => write!(f, "Bucket '{bucket}' not found"),
-        ErrorKind::NoSuchKey => write!(f, "{what} not found{}", In(e)),
-        ErrorKind::NoSuchVersion => write!(f, "This version of {what}{} not found", In(e)),
-        ErrorKind::NoSuchUpload => write!(f, "No such multipart upload of {what}{}", In(e)),
         ErrorKind::NotFound => write!(f, "{what}{}: {}", In(e), or(e.message(), "not found")),
-        ErrorKind::NotModified => write!(f, "{what}{} has not changed", In(e)),
         ErrorKind::AccessDenied => {
             write!(f, "Access to {what}{} denied", In(e))?;
             detail(e, f, "Access Denied")
         }
-        ErrorKind::BucketAlreadyExists => {
-            write!(f, "Bucket '{bucket}' already exists and is somebody else's")
-        }
-        ErrorKind::BucketAlreadyOwnedByYou => write!(f, "Bucket '{bucket}' already exists and is yours"),
-        ErrorKind::BucketNotEmpty => write!(f, "Bucket '{bucket}' is not empty"),
-        ErrorKind::PreconditionFailed => write!(f, "A condition on {what}{} did not hold", In(e)),
-        ErrorKind::SlowDown => write!(f, "The service asks to slow down on {what}{}", In(e)),
         ErrorKind::Timeout if e.status().is_none() => {
             write!(f, "{} timed out", Doing(e))?;
             if let Some(phase) = e.phase() {
@@ -142,6 +132,28 @@ pub(super) fn sentence(e: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             detail(e, f, "")
         }
     }
+}
+
+/// The sentence of a kind that says all that the service's own message would say; whether it is one.
+fn brief(e: &Error, f: &mut fmt::Formatter<'_>) -> Result<bool, fmt::Error> {
+    let bucket = Shown(e.bucket().unwrap_or("?"));
+    let what = Subject(e);
+    match e.kind() {
+        ErrorKind::NoSuchBucket => write!(f, "Bucket '{bucket}' not found"),
+        ErrorKind::NoSuchKey => write!(f, "{what} not found{}", In(e)),
+        ErrorKind::NoSuchVersion => write!(f, "This version of {what}{} not found", In(e)),
+        ErrorKind::NoSuchUpload => write!(f, "No such multipart upload of {what}{}", In(e)),
+        ErrorKind::NotModified => write!(f, "{what}{} has not changed", In(e)),
+        ErrorKind::BucketAlreadyExists => {
+            write!(f, "Bucket '{bucket}' already exists and is somebody else's")
+        }
+        ErrorKind::BucketAlreadyOwnedByYou => write!(f, "Bucket '{bucket}' already exists and is yours"),
+        ErrorKind::BucketNotEmpty => write!(f, "Bucket '{bucket}' is not empty"),
+        ErrorKind::PreconditionFailed => write!(f, "A condition on {what}{} did not hold", In(e)),
+        ErrorKind::SlowDown => write!(f, "The service asks to slow down on {what}{}", In(e)),
+        _ => return Ok(false),
+    }?;
+    Ok(true)
 }
 
 /// What to do about it. Only where the reader may not know it anyway.

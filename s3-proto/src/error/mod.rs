@@ -190,6 +190,9 @@ struct Inner {
     retry_after: Option<Duration>,
     /// What the evidence says where the kind alone does not decide.
     retryable: Option<bool>,
+    ambiguous: bool,
+    /// The message is ours, and says more than the kind.
+    explains: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -218,6 +221,8 @@ impl Error {
             attempts: 0,
             retry_after: None,
             retryable: None,
+            ambiguous: false,
+            explains: false,
             source: None,
         }))
     }
@@ -294,6 +299,11 @@ impl Error {
         self.0.retry_after
     }
 
+    /// Whether the message is ours, and says more than the kind.
+    fn explains(&self) -> bool {
+        self.0.explains
+    }
+
     /// Whether the same call may succeed later without a change on this side.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable.unwrap_or(matches!(
@@ -310,6 +320,13 @@ impl Error {
                 | ErrorKind::CircuitOpen
                 | ErrorKind::RateLimited
         ))
+    }
+
+    /// Whether it is not known if what was asked for has been done: the answer to a write was lost, in the last attempt
+    /// or in an earlier one, and could not be found out about. Look at what is there, or repeat it if that does no harm.
+    /// Reads never are.
+    pub fn is_ambiguous(&self) -> bool {
+        self.0.ambiguous
     }
 
     /// What is left of a multipart upload or copy that failed: its id, the parts that are there, every part
@@ -379,8 +396,15 @@ impl Error {
         self
     }
 
+    /// A message that explains more than the service's own.
     pub(crate) fn with_message(mut self, message: String) -> Self {
         self.0.message = message.into();
+        self.0.explains = true;
+        self
+    }
+
+    pub(crate) fn with_ambiguity(mut self, ambiguous: bool) -> Self {
+        self.0.ambiguous = ambiguous;
         self
     }
 

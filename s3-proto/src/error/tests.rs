@@ -17,6 +17,16 @@ fn a_missing_object_is_one_sentence() {
 }
 
 #[test]
+fn what_we_know_better_than_the_service_is_said() {
+    let theirs = service(ErrorKind::PreconditionFailed, "PreconditionFailed", "At least one did not hold.");
+    let ours = theirs.clone().with_message("the object was replaced while it was being read".to_owned());
+    let said = "A condition on Object 'path/file' in bucket 'xyz' did not hold";
+    assert!(theirs.to_string().starts_with(&format!("{said} (PreconditionFailed, ")), "{theirs}");
+    let more = format!("{said}: the object was replaced while it was being read (PreconditionFailed, ");
+    assert!(ours.to_string().starts_with(&more), "{ours}");
+}
+
+#[test]
 fn a_wrong_signature_names_clock_secret_and_what_may_change_data() {
     let e = service(ErrorKind::SignatureDoesNotMatch, "SignatureDoesNotMatch", "It does not match.");
     let text = e.to_string();

@@ -25,11 +25,12 @@ use crate::body::BodyCheck;
 use crate::breaker::Permit;
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
+use crate::config::Config;
 use crate::credentials::{Generation, Ticket};
 use crate::endpoint::Region;
 use crate::machine::{Instant, Now, Sink, Task, TaskId};
 use crate::observe::{AttemptWatch, Watch, events};
-use crate::ops::Draft;
+use crate::ops::{CreateBucket, Draft, Operation as _, place_bucket};
 use crate::prepare::{Plan, Prepared, check_draft, post, prepare, presign};
 use crate::redirect::Redirects;
 use crate::retry::{RetryStrategy, Rng};
@@ -216,15 +217,12 @@ impl Exchange {
         goal: Goal,
         draft: Result<Draft, Error>,
     ) -> Self {
-        let (draft, mut state) = match draft {
-            Ok(mut draft) => {
-                keep_evidence(operation, &mut draft);
-                (draft, State::Ready)
-            }
+        let (mut draft, mut state) = match draft {
+            Ok(draft) => (draft, State::Ready),
             Err(error) => (Draft::new(Method::GET), State::Failed(error.with_phase(Phase::Sign))),
         };
         if matches!(state, State::Ready)
-            && let Err(error) = check_draft(&draft, session.config())
+            && let Err(error) = complete(operation, &mut draft, session.config())
         {
             state = State::Failed(error);
         }
@@ -307,6 +305,11 @@ impl Exchange {
         self.throttled
     }
 
+    /// Whether it changes something at the service.
+    pub(crate) fn is_write(&self) -> bool {
+        !self.draft.method.is_safe()
+    }
+
     /// How many requests were sent.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts
@@ -381,7 +384,10 @@ impl Exchange {
                         self.draft = look.write.clone();
                         self.state = self.after_look(look.not_found(&error));
                     }
-                    _ => return Event::Done(Err(self.describe(error))),
+                    look => {
+                        let lost = error.is_ambiguous() || look.is_some() || self.lost.is_some();
+                        return Event::Done(Err(self.describe(error.with_ambiguity(lost))));
+                    }
                 },
                 State::Finished(outcome) => match (self.look.take(), outcome) {
                     (Some(look), Outcome::Reply(head, _)) => {
@@ -410,6 +416,15 @@ impl Exchange {
         let limit = self.session.config().operation_timeout.unwrap_or_default();
         let message = format!("the call took longer than {limit:?} with all its attempts");
         let error = Error::new(ErrorKind::Timeout, message);
+        match std::mem::replace(&mut self.state, State::Over) {
+            // No answer for so long is a failure of the host, whoever gives up first.
+            State::Sent(attempt) => {
+                self.watch.attempt_over(now, &attempt.watch, Some(&error), 0);
+                self.judge(now, &attempt, Some(&error));
+                self.state = State::Sent(attempt);
+            }
+            state => self.state = state,
+        }
         let phase = match &self.state {
             State::Fetching(..) | State::Waiting(..) => Phase::Credentials,
             State::Collecting(..) => Phase::Body,
@@ -426,6 +441,9 @@ impl Exchange {
     /// Ends the call with this error. The task that runs is cancelled first.
     pub(crate) fn fail(&mut self, error: Error) {
         if !matches!(self.state, State::Over) {
+            if matches!(self.state, State::Sent(_) | State::Collecting(..)) {
+                self.lose(&error);
+            }
             self.dropped = self.running();
             if let Some(parked) = self.parked.take() {
                 self.draft = parked.draft;
@@ -594,6 +612,15 @@ impl Exchange {
             .with_target(self.operation, self.draft.bucket.as_deref(), self.draft.key.as_deref())
             .with_attempts(self.attempts)
     }
+}
+
+/// Adds to a draft what depends on the configuration, and checks it.
+fn complete(operation: &str, draft: &mut Draft, config: &Config) -> Result<(), Error> {
+    keep_evidence(operation, draft, config);
+    if operation == CreateBucket::NAME {
+        place_bucket(draft, config)?;
+    }
+    check_draft(draft, config)
 }
 
 fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {

@@ -175,6 +175,9 @@ impl Exchange {
         not_sent: bool,
         headers: Option<&HeaderMap>,
     ) -> State {
+        if !not_sent {
+            self.lose(&error);
+        }
         let reason = self.session.config().reason_to_retry(&error);
         self.throttled |= reason == Some(RetryReason::Throttling);
         if reason.is_some()
@@ -199,12 +202,16 @@ impl Exchange {
             _ => return State::Failed(error),
         };
         self.watch.retrying(reason, wait, self.attempts, &error);
-        if !not_sent && may_have_worked(&self.draft.method, &error) && self.look.is_none() {
+        State::Backoff(now.mono.saturating_add(wait))
+    }
+
+    /// The attempt that was sent has failed with this: if it is a write, it may have done its work.
+    pub(super) fn lose(&mut self, error: &Error) {
+        if may_have_worked(&self.draft.method, error) && self.look.is_none() {
             let sent = self.receipt.as_ref().and_then(Receipt::checksum);
             let lost = self.lost.get_or_insert(Lost { at: self.sent_at, sent: None });
             lost.sent = lost.sent.take().or(sent);
         }
-        State::Backoff(now.mono.saturating_add(wait))
     }
 
     /// Asks for the rest of a body that broke off, if it can be told that it is the rest of the same.
@@ -246,5 +253,6 @@ fn gone(error: &Error) -> Error {
 fn may_have_worked(method: &Method, error: &Error) -> bool {
     !method.is_safe()
         && error.kind() != ErrorKind::SlowDown
-        && error.status().is_none_or(|status| !status.is_client_error())
+        && error.kind() != ErrorKind::NotImplemented
+        && error.status().is_none_or(|status| status.is_success() || status.is_server_error())
 }

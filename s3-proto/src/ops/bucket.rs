@@ -1,14 +1,19 @@
 //! Buckets.
 
+use super::field::document;
 #[allow(clippy::wildcard_imports)]
 use super::types::*;
 use super::{Description, Draft};
 use crate::Error;
+use crate::config::Config;
+use crate::endpoint::{Provider, is_express};
+use crate::machine::Payload;
 use crate::pages::Paginated;
 use crate::validate::BucketRule;
 
 operation! {
-    /// Creates a bucket (`CreateBucket`), in the region of the client unless told otherwise.
+    /// Creates a bucket (`CreateBucket`), in the region of the client unless told otherwise. Of stores other than Amazon
+    /// S3, each chooses for itself.
     create_bucket CreateBucket: PUT [bucket] "" => Whole;
     header {
         /// The canned ACL to apply.
@@ -31,7 +36,7 @@ operation! {
         bucket_namespace: Option<BucketNamespace> = "x-amz-bucket-namespace",
     }
     xml_optional
-        /// The region and other properties of the bucket; by default the region of the client.
+        /// The region and other properties of the bucket; without it, the region of the client.
         create_bucket_configuration: CreateBucketConfiguration = "CreateBucketConfiguration";
     prepare prepare_create;
     output CreateBucketOutput {
@@ -181,6 +186,18 @@ pub(super) fn bucket_operations(all: &mut Vec<Description>) {
         GetBucketLocation::description(),
         CreateSession::description(),
     ]);
+}
+
+/// Amazon S3 creates buckets outside of us-east-1 only where the request goes there and names the region as well.
+pub(crate) fn place_bucket(draft: &mut Draft, config: &Config) -> Result<(), Error> {
+    let region = config.region.as_str();
+    let needs_none = matches!(region, "us-east-1" | "aws-global")
+        || config.provider().name != Provider::AWS.name
+        || draft.bucket.as_deref().is_some_and(is_express);
+    if needs_none || draft.payload != Payload::Empty {
+        return Ok(());
+    }
+    draft.add_xml(document("CreateBucketConfiguration", &CreateBucketConfiguration::region(region)))
 }
 
 #[allow(clippy::unnecessary_wraps)]

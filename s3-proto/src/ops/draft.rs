@@ -11,6 +11,9 @@ use crate::encode::uri_encode_into;
 use crate::machine::Payload;
 use crate::validate::{BucketRule, check_header_value};
 
+/// The header with the name of the checksum that goes with the body.
+pub(crate) static ANNOUNCED_CHECKSUM: HeaderName = HeaderName::from_static("x-amz-sdk-checksum-algorithm");
+
 /// What the keys of a list are those of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeysOf {
@@ -140,8 +143,7 @@ impl Draft {
 
     /// Takes the algorithm from the header that announces it: S3 refuses that header without a checksum.
     pub(crate) fn choose_checksum(&mut self) {
-        static ANNOUNCED: HeaderName = HeaderName::from_static("x-amz-sdk-checksum-algorithm");
-        let announced = self.headers.get(&ANNOUNCED).and_then(|v| v.to_str().ok());
+        let announced = self.headers.get(&ANNOUNCED_CHECKSUM).and_then(|v| v.to_str().ok());
         self.checksum = announced.map(ChecksumAlgorithm::from);
     }
 

@@ -20,6 +20,7 @@ mod tagging;
 mod types;
 
 use bucket::bucket_operations;
+pub(crate) use bucket::place_bucket;
 use http::response;
 use listing::listing_operations;
 use multipart::multipart_operations;
@@ -34,7 +35,7 @@ use crate::client::Reply;
 pub use bucket::*;
 pub use describe::{Description, MemberDescription, Place, StructureDescription};
 pub use draft::Draft;
-pub(crate) use draft::KeysOf;
+pub(crate) use draft::{ANNOUNCED_CHECKSUM, KeysOf};
 pub use field::{
     Element, FromHeaders, HttpDate, IsoTimestamp, MembersRef, Metadata, Settable, Slot, Structure, Text,
     ToHeaders, ToQuery,

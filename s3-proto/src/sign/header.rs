@@ -88,12 +88,24 @@ fn prepare(headers: &mut HeaderMap, payload: &PayloadText, params: &SigningParam
         None => drop(headers.remove(&X_AMZ_REGION_SET)),
     }
     if params.options.content_sha256_header {
-        let value = match payload {
-            PayloadText::Static(text) => (*text).clone(),
-            PayloadText::Hex(text) => HeaderValue::from_bytes(text).map_err(unusable)?,
-        };
-        headers.insert(&X_AMZ_CONTENT_SHA256, value);
+        add_payload_text(headers, payload)?;
     }
+    Ok(())
+}
+
+/// Says what the payload is, also where nothing is signed.
+pub(crate) fn add_payload_hash(headers: &mut HeaderMap, payload: &PayloadHash) -> Result<(), Error> {
+    add_payload_text(headers, &PayloadText::new(payload))
+}
+
+fn add_payload_text(headers: &mut HeaderMap, payload: &PayloadText) -> Result<(), Error> {
+    let value = match payload {
+        PayloadText::Static(text) => (*text).clone(),
+        PayloadText::Hex(text) => {
+            HeaderValue::from_bytes(text).map_err(|_| Error::invalid_input("the request cannot be signed"))?
+        }
+    };
+    headers.insert(&X_AMZ_CONTENT_SHA256, value);
     Ok(())
 }
 

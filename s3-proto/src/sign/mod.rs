@@ -48,6 +48,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use canonical::canonical_header_value;
 pub use chunked::{BodyEncoder, Frame, Receipt, Trailer};
+pub(crate) use header::add_payload_hash;
 pub use header::{explain_headers, sign_headers};
 pub use key::SigningKey;
 pub use key_cache::KeyCache;

@@ -497,7 +497,7 @@ impl Assembly {
                 }
             }
             Err(_) if cancelled => self.fail(requests, cancelled_by_caller()),
-            Err(error) => self.stage = Stage::Over(Some(Err(error))),
+            Err(error) => self.stage = Stage::Over(Some(Err(error.with_ambiguity(false)))),
         }
     }
 
@@ -528,7 +528,8 @@ impl Assembly {
         if self.in_flight.is_empty()
             && let Some(first) = self.failed.first()
         {
-            let error = first.error.clone();
+            // Nothing is an object before the upload is completed.
+            let error = first.error.clone().with_ambiguity(false);
             self.fail(requests, error);
         }
     }
@@ -588,12 +589,14 @@ impl Assembly {
                 }
                 return self.succeed(assembled);
             }
-            Ok(_) => lost.error,
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NoSuchKey) => lost.error,
+            Ok(_) => lost.error.with_ambiguity(false),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NoSuchKey) => {
+                lost.error.with_ambiguity(false)
+            }
             Err(e) => {
                 let message =
                     format!("{} (looking whether the object is there failed too: {e})", lost.error.message());
-                lost.error.with_message(message)
+                lost.error.with_message(message).with_ambiguity(true)
             }
         };
         if lost.earlier {
