@@ -95,8 +95,12 @@ impl Driver for Blocking {
     {
         let mut run = Some(self.start(machine, None, false));
         Items(Box::new(std::iter::from_fn(move || {
+            let running = run.as_mut()?;
+            if let Some(item) = running.take_item() {
+                return Some(Ok(item));
+            }
             loop {
-                match run.as_mut()?.next() {
+                match running.next() {
                     Progress::Item(item) => return Some(Ok(item)),
                     Progress::Body(_) => {}
                     Progress::Done(result) => {

@@ -147,6 +147,11 @@ impl<M: Machine + Send + 'static> Run<M> {
         Self { shared, crew }
     }
 
+    /// An item that is there already.
+    pub(crate) fn take_item(&mut self) -> Option<M::Item> {
+        if self.shared.user.is_cancelled() { None } else { self.shared.machine().take_item() }
+    }
+
     /// Goes on to the next thing that concerns the user.
     pub(crate) fn next(&mut self) -> Progress<M::Item, M::Output> {
         loop {

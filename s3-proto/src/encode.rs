@@ -8,6 +8,7 @@
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use memchr::memchr2;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything but the unreserved characters `A-Z a-z 0-9 - . _ ~`.
@@ -124,8 +125,7 @@ pub(crate) fn uri_decode(text: &str) -> String {
 
 /// Decodes a key of a list with `encoding-type=url`, where `+` is a space.
 pub(crate) fn uri_decode_query(text: &mut String) -> Result<(), crate::Error> {
-    let bytes = text.as_bytes();
-    if bytes.contains(&b'%') || bytes.contains(&b'+') {
+    if memchr2(b'%', b'+', text.as_bytes()).is_some() {
         let spaced = text.replace('+', " ");
         let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8();
         *text = decoded

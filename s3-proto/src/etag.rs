@@ -5,8 +5,8 @@ use std::fmt;
 /// The ETag of an object or part, without its quotes.
 ///
 /// For most objects it is the MD5 of the content in hex, for multipart ones that of the parts' MD5s with
-/// `-` and their number; treat it as opaque all the same. Up to 62 bytes are stored inline, which is more
-/// than S3 and the common stores use.
+/// `-` and their number; treat it as opaque all the same. Up to 38 bytes are stored inline, which is as much
+/// as S3 and the common stores use: an MD5 in hex, and the number of up to 10,000 parts.
 ///
 /// ```
 /// use s3_proto::ETag;
@@ -17,7 +17,7 @@ use std::fmt;
 #[derive(Clone)]
 pub struct ETag(Repr);
 
-const INLINE: usize = 62;
+const INLINE: usize = 38;
 
 #[derive(Clone)]
 enum Repr {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn nothing_is_cut_off() {
-        for len in [0, 1, 61, 62, 63, 500] {
+        for len in [0, 1, INLINE - 1, INLINE, INLINE + 1, 500] {
             let text = "x".repeat(len);
             assert_eq!(ETag::new(&text).as_str(), text);
         }

@@ -96,6 +96,13 @@ pub trait Machine {
     /// between any two polls.
     fn poll(&mut self, now: Now) -> Step<Self::Item, Self::Output>;
 
+    /// An item that is there already: what the next [`poll`](Self::poll) would yield if nothing was told meanwhile. A
+    /// driver may ask for it before it polls, to be spared a look at the clocks for each entry of a list; one that only
+    /// polls gets the same items.
+    fn take_item(&mut self) -> Option<Self::Item> {
+        None
+    }
+
     /// Hands over the outcome of a task, or a part of it. Answers to tasks that are over are ignored.
     fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan;
 

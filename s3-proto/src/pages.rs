@@ -1,6 +1,6 @@
 //! Lists that come in pages.
 
-use std::collections::VecDeque;
+use std::vec;
 
 use crate::call::Call;
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
@@ -148,7 +148,7 @@ impl<O: Paginated> Machine for Pages<O> {
 /// taken.
 pub struct Entries<O: Paginated> {
     pages: Pages<O>,
-    ready: VecDeque<O::Entry>,
+    ready: vec::IntoIter<O::Entry>,
     /// The page after, if it is there.
     ahead: Option<Vec<O::Entry>>,
     /// How the pages ended.
@@ -158,7 +158,7 @@ pub struct Entries<O: Paginated> {
 impl<O: Paginated> Entries<O> {
     /// From the first page that `op` asks for.
     pub fn new(session: Session, op: O) -> Self {
-        Self { pages: Pages::new(session, op), ready: VecDeque::new(), ahead: None, end: None }
+        Self { pages: Pages::new(session, op), ready: Vec::new().into_iter(), ahead: None, end: None }
     }
 }
 
@@ -178,11 +178,11 @@ impl<O: Paginated> Machine for Entries<O> {
                     Step::Done(result) => self.end = Some(result),
                 }
             }
-            if let Some(entry) = self.ready.pop_front() {
+            if let Some(entry) = self.ready.next() {
                 return Step::Item(entry);
             }
             if let Some(page) = self.ahead.take() {
-                self.ready = page.into();
+                self.ready = page.into_iter();
                 continue;
             }
             let Some(result) = self.end.take() else { return Step::Wait(until) };
@@ -195,8 +195,12 @@ impl<O: Paginated> Machine for Entries<O> {
         self.pages.answer(now, id, answer)
     }
 
+    fn take_item(&mut self) -> Option<O::Entry> {
+        self.ready.next()
+    }
+
     fn cancel(&mut self, now: Now) {
-        self.ready.clear();
+        self.ready = Vec::new().into_iter();
         self.ahead = None;
         if self.pages.call.is_some() {
             self.pages.cancel(now);

@@ -84,6 +84,26 @@ fn the_next_page_is_asked_for_while_entries_are_taken_but_not_the_one_after_it()
 }
 
 #[test]
+fn entries_that_are_there_can_be_taken_without_a_poll_until_the_list_is_cancelled() {
+    let now = World::default().now;
+    let mut machine = Entries::new(session(), ListObjectsV2::new("bkt"));
+    assert!(machine.take_item().is_none());
+    let Step::Start(first, _) = machine.poll(now) else { panic!() };
+    give(&mut machine, first, v2(&["a", "b"], Some("t")));
+    assert!(machine.take_item().is_none(), "before the next page is asked for");
+    let Step::Start(second, _) = machine.poll(now) else { panic!("the second page was not asked for") };
+    assert!(matches!(machine.poll(now), Step::Item(object) if object.key == "a"));
+    give(&mut machine, second, v2(&["c", "d", "e"], Some("t2")));
+    assert_eq!(machine.take_item().unwrap().key, "b");
+    assert!(machine.take_item().is_none());
+    let Step::Start(..) = machine.poll(now) else { panic!("the third page was not asked for") };
+    assert!(matches!(machine.poll(now), Step::Item(object) if object.key == "c"));
+    assert_eq!(machine.take_item().unwrap().key, "d");
+    machine.cancel(now);
+    assert!(machine.take_item().is_none());
+}
+
+#[test]
 fn task_ids_are_not_reused_from_page_to_page() {
     let mut world = World::default();
     let mut machine = Pages::new(session(), ListObjectsV2::new("bkt"));

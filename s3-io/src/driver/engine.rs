@@ -103,6 +103,9 @@ impl<R: Runtime> Driver for Engine<R> {
         let mut run = Some(self.start(machine, None, false));
         let items = stream::poll_fn(move |cx| {
             let Some(running) = &mut run else { return Poll::Ready(None) };
+            if let Some(item) = running.take_item() {
+                return Poll::Ready(Some(Ok(item)));
+            }
             loop {
                 match ready!(running.poll_next(cx)) {
                     Progress::Item(item) => return Poll::Ready(Some(Ok(item))),

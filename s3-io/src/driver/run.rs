@@ -119,6 +119,11 @@ impl<R: Runtime, M: Machine> Run<R, M> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// An item that is there already.
+    pub(crate) fn take_item(&mut self) -> Option<M::Item> {
+        if self.is_cancelled() { None } else { self.machine.take_item() }
+    }
+
     /// As [`next`](Self::next).
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Progress<M::Item, M::Output>> {
         // Good until something is waited for.
@@ -135,7 +140,8 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                 }
             }
             let now = *now.get_or_insert_with(|| self.transport.clock().both());
-            if self.watch.take_if(|watch| watch.is_cancelled()).is_some() {
+            if self.is_cancelled() {
+                self.watch = None;
                 self.machine.cancel(now);
             }
             if let Some(delivery) = self.delivery.take() {
@@ -151,6 +157,11 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                 Step::Wait(until) => self.waiting = Some(Waiting { until }),
             }
         }
+    }
+
+    /// Whether the user wants no more, and the machine does not know it yet.
+    fn is_cancelled(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::is_cancelled)
     }
 
     /// Whether the user wants no more; if not yet, the task is woken then.

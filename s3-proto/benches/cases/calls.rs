@@ -58,7 +58,7 @@ pub fn cases() -> Vec<Case> {
             answer.0.status = http::StatusCode::NOT_FOUND;
             call(answer, |session| Call::new(session, GetObject::new("examplebucket", KEY)))
         }),
-        case("call ListObjectsV2, 1,000 entries", 1_041, 270.0, || {
+        case("call ListObjectsV2, 1,000 entries", 1_041, 200.0, || {
             call(ok(lists::objects().as_bytes()), |session| {
                 Call::new(session, ListObjectsV2::new("examplebucket"))
             })

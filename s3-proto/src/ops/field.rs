@@ -431,6 +431,8 @@ pub trait Slot: Sized {
 
 impl<T: Element> Slot for T {
     type Partial = Option<T>;
+    // An entry of a list has a dozen fields, each asked for each element: most often nothing but the comparison is run.
+    #[inline]
     fn take(
         partial: &mut Option<T>,
         wanted: &'static str,
@@ -453,6 +455,7 @@ impl<T: Element> Slot for T {
 
 impl<T: Element> Slot for Option<T> {
     type Partial = Self;
+    #[inline]
     fn take(
         partial: &mut Self,
         wanted: &'static str,
@@ -479,11 +482,22 @@ impl<T: Element> Slot for Option<T> {
 /// send more.
 const MAX_ENTRIES: usize = 100_000;
 
+/// For how many entries memory is asked for before they are read.
+const MOST_AT_ONCE: usize = 1_000;
+
 fn add_entry<T: Element>(list: &mut Vec<T>, reader: &mut Reader<'_>) -> Result<(), Error> {
     if list.len() >= MAX_ENTRIES {
         return Err(malformed(format!("a list in {} has more than {MAX_ENTRIES} entries", reader.path())));
     }
-    list.push(T::read(reader)?);
+    let before = reader.left();
+    let entry = T::read(reader)?;
+    if list.is_empty() {
+        // Entries are about as long as each other, and a long list is dear to move each time it grows.
+        let len = (before - reader.left()).max(1);
+        let more = reader.left() / len;
+        list.reserve((1 + more + more / 8).min(MOST_AT_ONCE));
+    }
+    list.push(entry);
     Ok(())
 }
 

@@ -196,6 +196,11 @@ impl<M: Machine> Machine for Mocked<M> {
         }
     }
 
+    fn take_item(&mut self) -> Option<M::Item> {
+        // What is due comes first.
+        if self.due.is_empty() { self.machine.take_item() } else { None }
+    }
+
     fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
         let Some(line) = &self.line else { return self.machine.answer(now, id, answer) };
         let now = line.mock.state().now();

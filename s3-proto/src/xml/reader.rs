@@ -36,12 +36,13 @@ pub struct Reader<'a> {
     xml: quick_xml::Reader<&'a [u8]>,
     /// What `xml` reads, as far as it is UTF-8: the body without byte order mark and leading white space.
     text: &'a str,
+    /// How long that is, if all of it is UTF-8.
+    len: usize,
     /// How much was taken off the front of the body.
     base: usize,
-    /// How much of the body `xml` was moved past without reading it.
-    passed: u64,
-    /// Local names of the open elements.
-    open: Vec<&'a str>,
+    /// The elements that are open. Whether their end tags fit is checked here: the parser does not know those that it
+    /// was moved past.
+    open: Vec<Open<'a>>,
     /// The innermost open element is `<self-closing/>`: it has neither content nor an end tag to come.
     empty: bool,
     /// The text of the innermost open element, if that was read together with its tags.
@@ -54,15 +55,31 @@ pub struct Reader<'a> {
     spare: String,
 }
 
+/// A tag without attributes, prefix and spaces.
+enum Plain<'a> {
+    Start(&'a str),
+    End,
+}
+
+struct Open<'a> {
+    /// As in its tags.
+    qualified: &'a str,
+    /// Without the prefix.
+    local: &'a str,
+}
+
 impl<'a> Reader<'a> {
     /// A reader of this body. A byte order mark and white space in front are read over.
     pub fn new(body: &'a [u8]) -> Self {
         let rest = trim_front(body);
+        let mut xml = quick_xml::Reader::from_reader(rest);
+        xml.config_mut().check_end_names = false;
+        xml.config_mut().allow_unmatched_ends = true;
         Self {
-            xml: quick_xml::Reader::from_reader(rest),
+            xml,
             text: valid_front(rest),
+            len: rest.len(),
             base: body.len() - rest.len(),
-            passed: 0,
             open: Vec::with_capacity(8),
             empty: false,
             leaf: None,
@@ -97,12 +114,13 @@ impl<'a> Reader<'a> {
 
     /// The open elements from the root on, such as `ListBucketResult/Contents/Key`.
     pub fn path(&self) -> String {
-        self.open.join("/")
+        let names: Vec<_> = self.open.iter().map(|element| element.local).collect();
+        names.join("/")
     }
 
     /// The name of the element that it is in.
     pub(crate) fn name(&self) -> &'a str {
-        self.open.last().copied().unwrap_or_default()
+        self.open.last().map_or("", |element| element.local)
     }
 
     /// Enters the root element and returns its name. The first call on a reader.
@@ -139,8 +157,10 @@ impl<'a> Reader<'a> {
             self.leave();
             return Ok(None);
         }
-        if let Some(name) = self.enter_leaf() {
-            return Ok(Some(name));
+        match self.plain() {
+            Some(Plain::Start(name)) => return Ok(Some(name)),
+            Some(Plain::End) => return Ok(None),
+            None => {}
         }
         loop {
             match self.next()? {
@@ -297,6 +317,10 @@ impl<'a> Reader<'a> {
     #[inline]
     fn next(&mut self) -> Result<Event<'a>, Error> {
         match self.xml.read_event() {
+            Ok(Event::End(end)) => match self.open.last() {
+                Some(element) if element.qualified == end.name().0 => Ok(Event::End(end)),
+                _ => Err(self.wrong_end()),
+            },
             Ok(event) => Ok(event),
             Err(error) => Err(self.syntax(&error)),
         }
@@ -320,68 +344,94 @@ impl<'a> Reader<'a> {
         // reader stands.
         let (tag, name) = (start.len(), start.name().0.len());
         let has_more = tag > name;
-        let name = usize::try_from(self.position())
-            .ok()
-            .and_then(|position| position.checked_sub(tag + if empty { 2 } else { 1 }))
-            .and_then(|from| self.text.get(from..from + name))
-            .and_then(local_name);
-        let Some(name) = name else {
+        let qualified = self
+            .position()
+            .checked_sub(tag + if empty { 2 } else { 1 })
+            .and_then(|from| self.text.get(from..from + name));
+        let Some((qualified, local)) = qualified.and_then(|name| Some((name, local_name(name)?))) else {
             return Err(self.fail(MALFORMED, "expected an element with a name that XML allows"));
         };
         if has_more {
             self.attributes(start)?;
         }
-        self.open.push(name);
+        self.open.push(Open { qualified, local });
         self.empty = empty;
-        Ok(name)
+        Ok(local)
     }
 
-    /// Enters `<Name>text</Name>`, and moves the parser past it: that is what documents consist of for the most part,
-    /// and reading it in one go takes a third of the time. Everything else is left to the parser, which comes to the
-    /// same where both can read it.
-    fn enter_leaf(&mut self) -> Option<&'a str> {
-        let whole = self.text.get(usize::try_from(self.position()).ok()?..)?;
-        let tag = whole.trim_ascii_start().strip_prefix('<')?;
-        let (name, content) =
-            tag.split_at_checked(tag.bytes().position(|byte| !PLAIN[usize::from(byte)])?)?;
+    /// Enters or leaves an element if its plain tag follows, past which it moves the parser: that is what
+    /// documents consist of for the most part, and reading them here takes a quarter of the time. Everything else is
+    /// left to the parser, which comes to the same where both can read it.
+    #[inline]
+    fn plain(&mut self) -> Option<Plain<'a>> {
+        let whole = self.text.get(self.position()..)?;
+        let tag = match whole.strip_prefix('<') {
+            Some(tag) => tag,
+            None => whole.trim_ascii_start().strip_prefix('<')?,
+        };
+        if let Some(end) = tag.strip_prefix('/') {
+            let rest = end.strip_prefix(self.open.last()?.qualified)?.strip_prefix('>')?;
+            self.pass(whole.len() - rest.len())?;
+            self.leave();
+            return Some(Plain::End);
+        }
+        let (name, content) = tag.split_at_checked(plain_len(tag))?;
         let content = content.strip_prefix('>')?;
+        if name.len() > MAX_NAME || !begins_name(name) || self.open.len() >= MAX_DEPTH {
+            return None;
+        }
+        let rest = self.plain_text(name, content).unwrap_or(content);
+        self.pass(whole.len() - rest.len())?;
+        self.open.push(Open { qualified: name, local: name });
+        Some(Plain::Start(name))
+    }
+
+    /// Takes the text of an element that has nothing else in it; returns what follows its end tag.
+    #[inline]
+    fn plain_text(&mut self, name: &str, content: &'a str) -> Option<&'a str> {
         let special = memchr2(b'<', b'&', content.as_bytes())?;
         let has_references = content.as_bytes().get(special) == Some(&b'&');
         let ends = if has_references { memchr(b'<', content.as_bytes())? } else { special };
         let (text, end) = content.split_at_checked(ends)?;
         let rest = end.strip_prefix("</")?.strip_prefix(name)?.strip_prefix('>')?;
-        let fits = name.len() <= MAX_NAME && text.len() <= MAX_TEXT && self.open.len() < MAX_DEPTH;
-        if !fits || !begins_name(name) {
+        if text.len() > MAX_TEXT {
             return None;
         }
-        let text =
-            if has_references { Cow::Owned(self.without_references(text)?) } else { Cow::Borrowed(text) };
-        let passed = whole.len() - rest.len();
+        self.leaf = Some(if has_references { self.without_references(text)?.into() } else { text.into() });
+        Some(rest)
+    }
+
+    /// Moves the parser, which stands between two events, past what was read here.
+    fn pass(&mut self, bytes: usize) -> Option<()> {
         let ahead = self.xml.get_mut();
-        *ahead = ahead.get(passed..)?;
-        self.passed += passed as u64;
-        self.open.push(name);
-        self.leaf = Some(text);
-        Some(name)
+        *ahead = ahead.get(bytes..)?;
+        Some(())
     }
 
     /// The text with its references resolved, if all of them can be.
     fn without_references(&mut self, mut text: &str) -> Option<String> {
         let mut resolved = std::mem::take(&mut self.spare);
         resolved.clear();
-        while let Some((before, after)) = text.split_once('&') {
-            let (reference, after) = after.split_once(';')?;
+        while let Some(at) = memchr(b'&', text.as_bytes()) {
+            let (before, reference) = text.split_at_checked(at)?;
+            let end = reference.bytes().position(|byte| byte == b';')?;
             resolved.push_str(before);
-            resolved.push(referred(reference)?);
-            text = after;
+            resolved.push(referred(reference.get(1..end)?)?);
+            text = reference.get(end + 1..)?;
         }
         resolved.push_str(text);
         Some(resolved)
     }
 
     /// Where the parser stands in `text`.
-    fn position(&self) -> u64 {
-        self.passed + self.xml.buffer_position()
+    #[inline]
+    fn position(&self) -> usize {
+        self.len - self.left()
+    }
+
+    /// How many bytes of the body are not read yet.
+    pub(crate) fn left(&self) -> usize {
+        self.xml.get_ref().len()
     }
 
     fn attributes(&mut self, start: &BytesStart<'_>) -> Result<(), Error> {
@@ -435,22 +485,30 @@ impl<'a> Reader<'a> {
         self.fail(MALFORMED, format_args!("{expected}, found {found}"))
     }
 
+    /// The parser stands after an end tag that is not the one to come.
+    #[cold]
+    fn wrong_end(&mut self) -> Error {
+        let read = self.text.get(..self.position()).unwrap_or_default();
+        let at = read.rfind("</").unwrap_or(read.len());
+        match self.open.last() {
+            Some(element) => {
+                let name = element.local;
+                self.fail_at(at, MALFORMED, format_args!("expected the end tag of {name}, found another"))
+            }
+            None => self.fail_at(at, MALFORMED, "expected no end tag, as no element is open"),
+        }
+    }
+
     /// Says what the parser below found, without names that the server chose: those have no bound.
     #[cold]
     fn syntax(&mut self, error: &quick_xml::Error) -> Error {
-        let at = self.passed + self.xml.error_position();
+        let before = self.xml.buffer_position().saturating_sub(self.xml.error_position());
+        let at = self.position().saturating_sub(usize::try_from(before).unwrap_or_default());
         match error {
             quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => {
                 self.fail_at(at, MALFORMED, "expected a comment or CDATA after \"<!\"")
             }
             quick_xml::Error::Syntax(error) => self.fail_at(at, TRUNCATED, error),
-            quick_xml::Error::IllFormed(IllFormedError::MismatchedEndTag { .. }) => {
-                let name = self.open.last().copied().unwrap_or_default();
-                self.fail_at(at, MALFORMED, format_args!("expected the end tag of {name}, found another"))
-            }
-            quick_xml::Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => {
-                self.fail_at(at, MALFORMED, "expected no end tag, as no element is open")
-            }
             quick_xml::Error::IllFormed(IllFormedError::UnclosedReference) => {
                 self.fail_at(at, MALFORMED, "expected a reference that ends with \";\"")
             }
@@ -470,8 +528,8 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn fail_at(&mut self, position: u64, what: &str, detail: impl fmt::Display) -> Error {
-        let position = position.saturating_add(self.base as u64);
+    fn fail_at(&mut self, position: usize, what: &str, detail: impl fmt::Display) -> Error {
+        let position = position.saturating_add(self.base);
         let place = if self.open.is_empty() { String::new() } else { format!(" in {}", self.path()) };
         let error =
             Error::new(ErrorKind::MalformedResponse, format!("{what} at byte {position}{place}: {detail}"));
@@ -558,6 +616,16 @@ const PLAIN: [bool; 256] = {
     }
     plain
 };
+
+/// How many bytes of a tag are a plain name.
+#[inline]
+fn plain_len(tag: &str) -> usize {
+    let mut len = 0;
+    while tag.as_bytes().get(len).is_some_and(|byte| PLAIN[usize::from(*byte)]) {
+        len += 1;
+    }
+    len
+}
 
 /// What follows the prefix of a qualified name.
 fn local_name(name: &str) -> Option<&str> {

@@ -331,6 +331,29 @@ proptest! {
         prop_assert_eq!(leaf.ok(), parsed.ok());
     }
 
+    /// With a space in it, a tag is the parser's.
+    #[test]
+    fn a_plain_tag_is_read_as_the_parser_reads_it(pieces in proptest::collection::vec(0..9_usize, 0..24)) {
+        let document = |space: &str| {
+            let (mut text, mut open) = (format!("<A{space}>"), vec!["A"]);
+            for piece in &pieces {
+                match piece {
+                    name @ 0..4 => {
+                        open.push(["B", "K", "Skip", "p:B"][*name]);
+                        let _ = write!(text, "<{}{space}>", open[open.len() - 1]);
+                    }
+                    4 => text += "&lt;x\n",
+                    5 if open.len() % 3 == 0 => text += "</B>",
+                    _ => text.extend(open.pop().map(|name| format!("</{name}{space}>"))),
+                }
+            }
+            text.extend(open.iter().rev().map(|name| format!("</{name}{space}>")));
+            text
+        };
+        let (plain, parsed) = (read(document("").as_bytes()), read(document(" ").as_bytes()));
+        prop_assert_eq!(plain.ok(), parsed.ok());
+    }
+
     #[test]
     fn round_trip(texts in proptest::collection::vec(any::<String>(), 0..8), space in any::<Option<String>>()) {
         let mut xml = Writer::new("Root", space.as_deref());

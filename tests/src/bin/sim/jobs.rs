@@ -137,6 +137,10 @@ impl<M: Machine> Machine for Adapter<M> {
         self.machine.poll(now).map_item(self.item).map_done(|result| result.map(output))
     }
 
+    fn take_item(&mut self) -> Option<Yield> {
+        self.machine.take_item().map(self.item)
+    }
+
     fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
         self.machine.answer(now, id, answer)
     }
