@@ -32,6 +32,8 @@ pub struct Pages<O: Paginated> {
     base: u32,
     used: u32,
     turns: Turns,
+    /// Why there is no page after the one that was taken, although there should be.
+    failure: Option<Error>,
     over: bool,
 }
 
@@ -68,7 +70,7 @@ impl<O: Paginated> Pages<O> {
         if let Ok(draft) = op.request() {
             turns.is_again(&draft.query);
         }
-        Self { session, op, call: Some(call), base: 0, used: 0, turns, over: false }
+        Self { session, op, call: Some(call), base: 0, used: 0, turns, failure: None, over: false }
     }
 
     /// The next call, or an error if the service says that there is more but not how to get it, or sends
@@ -106,7 +108,7 @@ impl<O: Paginated> Machine for Pages<O> {
         }
         let Some(call) = &mut self.call else {
             self.over = true;
-            return Step::Done(Ok(()));
+            return Step::Done(self.failure.take().map_or(Ok(()), Err));
         };
         match call.poll(now) {
             Step::Start(id, task) => {
@@ -116,13 +118,14 @@ impl<O: Paginated> Machine for Pages<O> {
             Step::Cancel(id) => Step::Cancel(id.offset(self.base)),
             Step::Wait(until) => Step::Wait(until),
             Step::Item(()) => Step::Wait(None),
-            Step::Done(Ok(page)) => match self.advance(&page) {
-                Ok(()) => Step::Item(page),
-                Err(error) => {
-                    self.over = true;
-                    Step::Done(Err(error))
+            Step::Done(Ok(page)) => {
+                if let Err(error) = self.advance(&page) {
+                    // What has come is good all the same.
+                    self.call = None;
+                    self.failure = Some(error);
                 }
-            },
+                Step::Item(page)
+            }
             Step::Done(Err(error)) => {
                 self.over = true;
                 Step::Done(Err(error))
