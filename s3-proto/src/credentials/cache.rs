@@ -196,7 +196,11 @@ impl Lease {
                 if let Some(current) = &mut lock(&self.cache).current {
                     current.rest(now);
                 }
-                tracing::warn!(reason = %error, "the credentials could not be refreshed; the old ones are used on");
+                tracing::warn!(
+                    error.kind = ?error.kind(),
+                    error.code = error.code(),
+                    "the credentials could not be refreshed; the old ones are used on"
+                );
                 Ok(())
             }
         }
