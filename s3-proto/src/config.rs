@@ -92,7 +92,7 @@ impl Config {
     /// For Amazon S3 in this region, without credentials yet.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind) if the region cannot be part of a host name.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind) if the region cannot be part of a host name.
     pub fn new(region: impl AsRef<str>) -> Result<Self, Error> {
         Ok(Self {
             region: Region::new(region)?,
@@ -142,7 +142,7 @@ impl Config {
     /// To a custom endpoint: `https://` unless `http://` is given.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind) if it is not an endpoint.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind) if it is not an endpoint.
     pub fn with_endpoint(mut self, url: impl AsRef<str>) -> Result<Self, Error> {
         self.endpoint = Some(Endpoint::parse(url.as_ref())?);
         Ok(self)

@@ -61,6 +61,10 @@ pub struct RateLimiter {
     limit: RateLimit,
     operations: Option<TokenBucket>,
     bytes: Option<TokenBucket>,
+    /// When the last turn that was put off is paid for. Until then turns come one after the other: the buckets count
+    /// from when a turn was asked for, and what comes in while one limit holds it back would be a second's worth of
+    /// the other for all that wait, at once.
+    paid: Instant,
 }
 
 impl RateLimiter {
@@ -71,6 +75,7 @@ impl RateLimiter {
             limit,
             operations: limit.operations_per_second.map(bucket),
             bytes: limit.bytes_per_second.map(bucket),
+            paid: Instant::default(),
         }
     }
 
@@ -84,7 +89,7 @@ impl RateLimiter {
             // Zero: what went before is paid for.
             self.bytes.as_mut().map(|bucket| bucket.ready(now, 0.0)),
         ];
-        let turn = turn.into_iter().flatten().max().unwrap_or(now);
+        let turn = turn.into_iter().flatten().fold(now.max(self.paid), Instant::max);
         if self.limit.max_wait.is_some_and(|most| turn.since(now) > most) {
             return Err(turn);
         }
@@ -92,7 +97,17 @@ impl RateLimiter {
             bucket.reserve(now, 1.0);
         }
         self.charge(now, bytes);
+        if turn > now {
+            self.paid = turn.saturating_add(self.price(bytes));
+        }
         Ok(turn)
+    }
+
+    /// How long it takes until a request with so many bytes is paid for.
+    fn price(&self, bytes: u64) -> Duration {
+        let operation = self.operations.as_ref().map(|bucket| bucket.time(1.0));
+        let body = self.bytes.as_ref().map(|bucket| bucket.time(as_f64(bytes)));
+        operation.max(body).unwrap_or_default()
     }
 
     /// Counts bytes that came without being asked first.
@@ -110,6 +125,8 @@ impl RateLimiter {
         if let Some(bucket) = &mut self.bytes {
             bucket.give_back(as_f64(bytes));
         }
+        let earlier = self.paid.since_origin().saturating_sub(self.price(bytes));
+        self.paid = Instant::from_origin(earlier);
     }
 }
 
@@ -138,6 +155,11 @@ impl TokenBucket {
     /// Tokens a second.
     pub fn rate(&self) -> f64 {
         self.rate
+    }
+
+    /// How long so many tokens, not less than none, take to come in.
+    fn time(&self, tokens: f64) -> Duration {
+        Duration::from_secs_f64((tokens / self.rate).min(Self::MAX_WAIT))
     }
 
     /// When so many tokens could be taken.
@@ -232,6 +254,28 @@ mod tests {
         assert_eq!(limiter.reserve(at(0), 0), Ok(at(1_000)));
     }
 
+    #[test]
+    fn calls_behind_a_debt_of_bytes_come_one_after_the_other() {
+        let mut limiter = RateLimiter::new(RateLimit::operations(100.0).and_bytes(1_000.0));
+        limiter.charge(at(0), 11_000);
+        let turns: Vec<_> = (0..500).map(|_| limiter.reserve(at(0), 0).unwrap()).collect();
+        let each: Vec<_> = (0..500).map(|n| at(10_000 + n * 10)).collect();
+        assert_eq!(turns, each);
+    }
+
+    #[test]
+    fn turns_that_were_given_back_hold_nobody_up() {
+        let mut limiter = RateLimiter::new(RateLimit::operations(10.0).and_bytes(1_000.0));
+        let bodies = [[5_000; 1].as_slice(), &[1_000; 20], &[0; 200]].concat();
+        for bytes in &bodies {
+            limiter.reserve(at(0), *bytes).unwrap();
+        }
+        for bytes in bodies {
+            limiter.give_back(bytes);
+        }
+        assert_eq!(limiter.reserve(at(0), 0), Ok(at(0)));
+    }
+
     proptest! {
         /// In any interval no more turns come than the rate gives and the capacity holds.
         #[test]
@@ -253,6 +297,39 @@ mod tests {
                 for (last, end) in turns.iter().enumerate().skip(first) {
                     let allowed = f64::from(rate) * (end.since(*begin).as_secs_f64() + 1.0);
                     prop_assert!(as_f64((last - first) as u64) <= allowed + 1e-3);
+                }
+            }
+        }
+
+        /// With both limits each holds over every interval, and nobody waits for longer than what went before takes.
+        #[test]
+        fn each_of_two_rates_holds_over_every_interval(
+            operations in 1u32..50,
+            bytes in 1u32..2_000,
+            debt in 0u64..10_000,
+            calls in prop::collection::vec((0u64..300, 0u64..3_000), 1..60),
+        ) {
+            let (operations, bytes) = (f64::from(operations), f64::from(bytes));
+            let mut limiter = RateLimiter::new(RateLimit::operations(operations).and_bytes(bytes));
+            limiter.charge(at(0), debt);
+            let (mut now, mut before) = (0, as_f64(debt) / bytes);
+            let mut turns = Vec::new();
+            for (pause, body) in calls {
+                now += pause;
+                let turn = limiter.reserve(at(now), body).unwrap();
+                prop_assert!(turn.since(at(now)).as_secs_f64() <= before + 1e-3);
+                before += 1.0 / operations + as_f64(body) / bytes;
+                turns.push((turn, body));
+            }
+            prop_assert!(turns.is_sorted_by_key(|(turn, _)| *turn));
+            for (first, (begin, _)) in turns.iter().enumerate() {
+                let mut sent = 0;
+                for (last, (end, body)) in turns.iter().enumerate().skip(first) {
+                    let seconds = end.since(*begin).as_secs_f64() + 1.0;
+                    prop_assert!(as_f64((last - first) as u64) <= operations * seconds + 1e-3);
+                    // The last is let through however large it is.
+                    prop_assert!(as_f64(sent) <= bytes * seconds + 1e-1);
+                    sent += body;
                 }
             }
         }

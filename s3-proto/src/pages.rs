@@ -81,14 +81,14 @@ impl<O: Paginated> Pages<O> {
         match self.op.next(page) {
             Some(op) => {
                 if self.turns.is_again(&op.request()?.query) {
-                    return Err(malformed(O::NAME, "the service sends the same pages again and again"));
+                    return Err(malformed(&self.op, "the service sends the same pages again and again"));
                 }
                 self.op = op;
                 self.call = Some(Call::new(self.session.clone(), self.op.clone()));
                 Ok(())
             }
             None if O::is_cut_short(page) => {
-                Err(malformed(O::NAME, "the list is cut short, but the service does not say how to go on"))
+                Err(malformed(&self.op, "the list is cut short, but the service does not say how to go on"))
             }
             None => {
                 self.call = None;
@@ -213,8 +213,10 @@ impl<O: Paginated> Machine for Entries<O> {
     }
 }
 
-fn malformed(operation: &'static str, message: &'static str) -> Error {
-    Error::new(ErrorKind::MalformedResponse, message)
-        .with_phase(Phase::Parse)
-        .with_target(operation, None, None)
+fn malformed<O: Paginated>(op: &O, message: &'static str) -> Error {
+    let error = Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Parse);
+    match op.request() {
+        Ok(draft) => error.with_target(O::NAME, draft.bucket.as_deref(), draft.key.as_deref()),
+        Err(_) => error.with_target(O::NAME, None, None),
+    }
 }

@@ -117,7 +117,7 @@ impl Tasks {
         Ok(http::Response::from_parts(*head, body))
     }
 
-    /// Reads a file of 1 MiB at most; `None` if there is none.
+    /// Reads a file of 4 MiB at most; `None` if there is none.
     ///
     /// # Errors
     /// [`ErrorKind::LocalIo`] with the reason why it could not be read.

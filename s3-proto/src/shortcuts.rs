@@ -4,8 +4,7 @@ use crate::call::Call;
 use crate::client::{Client, Driver};
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
 use crate::ops::{GetObject, HeadObject, Object, Operation};
-use crate::session::Session;
-use crate::{Error, ErrorKind, Phase};
+use crate::{Error, ErrorKind};
 
 impl<D: Driver> Client<D> {
     /// Whether there is an object under this key.
@@ -23,7 +22,7 @@ impl<D: Driver> Client<D> {
     /// # Errors
     /// [`ErrorKind::MalformedResponse`] if it is not UTF-8 or too long.
     pub fn get_object_string(&self, bucket: impl Into<String>, key: impl Into<String>) -> D::Sent<String> {
-        self.driver().run(Text(GetWhole::new(self.session().clone(), bucket.into(), key.into())), None)
+        GetWhole::call(self, bucket.into(), key.into(), text)
     }
 
     /// All objects whose keys begin with `prefix`, one by one; with an empty one, all of the bucket. The next
@@ -55,8 +54,7 @@ impl<D: Driver> Client<D> {
     where
         T: serde::de::DeserializeOwned + Send + 'static,
     {
-        let whole = GetWhole::new(self.session().clone(), bucket.into(), key.into());
-        self.driver().run(Json { whole, shape: std::marker::PhantomData }, None)
+        GetWhole::call(self, bucket.into(), key.into(), json)
     }
 
     /// Stores a value as JSON, with the content type `application/json`.
@@ -100,82 +98,51 @@ impl Machine for Exists {
     }
 }
 
-/// GetObject for small objects: collected, so that a body that breaks off is asked for again.
-#[derive(Clone, Debug)]
-struct GetSmall(GetObject);
+/// GetObject for small objects: collected, so that a body that breaks off is asked for again, and read as something.
+struct GetWhole<T> {
+    op: GetObject,
+    read: fn(&[u8]) -> Result<T, Error>,
+}
 
-impl Operation for GetSmall {
-    type Output = Vec<u8>;
+impl<T: Send + 'static> GetWhole<T> {
+    fn call<D: Driver>(
+        client: &Client<D>,
+        bucket: String,
+        key: String,
+        read: fn(&[u8]) -> Result<T, Error>,
+    ) -> D::Sent<T> {
+        let op = Self { op: GetObject::new(bucket, key), read };
+        client.driver().run(Call::new(client.session().clone(), op), None)
+    }
+}
+
+impl<T: Send + 'static> Operation for GetWhole<T> {
+    type Output = T;
     type Reply = crate::client::Whole;
     const NAME: &'static str = GetObject::NAME;
 
     fn request(&self) -> Result<crate::ops::Draft, Error> {
-        self.0.request()
+        self.op.request()
     }
 
-    fn response(&self, head: &http::response::Parts, body: &[u8]) -> Result<Vec<u8>, Error> {
+    fn response(&self, head: &http::response::Parts, body: &[u8]) -> Result<T, Error> {
         // Reading the members refuses headers that make no sense.
-        self.0.response(head, &[])?;
-        Ok(body.to_vec())
+        self.op.response(head, &[])?;
+        (self.read)(body)
     }
 }
 
-struct GetWhole(Call<GetSmall>);
-
-impl GetWhole {
-    fn new(session: Session, bucket: String, key: String) -> Self {
-        Self(Call::new(session, GetSmall(GetObject::new(bucket, key))))
-    }
-}
-
-struct Text(GetWhole);
-
-impl Machine for Text {
-    type Item = ();
-    type Output = String;
-
-    fn poll(&mut self, now: Now) -> Step<(), String> {
-        self.0.0.poll(now).map_done(|bytes| {
-            String::from_utf8(bytes?).map_err(|e| not_as_expected("the object is not UTF-8 text", e))
-        })
-    }
-
-    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
-        self.0.0.answer(now, id, answer)
-    }
-
-    fn cancel(&mut self, now: Now) {
-        self.0.0.cancel(now);
-    }
+fn text(body: &[u8]) -> Result<String, Error> {
+    let text = std::str::from_utf8(body).map_err(|e| not_as_expected("the object is not UTF-8 text", e))?;
+    Ok(text.to_owned())
 }
 
 #[cfg(feature = "json")]
-struct Json<T> {
-    whole: GetWhole,
-    shape: std::marker::PhantomData<fn() -> T>,
-}
-
-#[cfg(feature = "json")]
-impl<T: serde::de::DeserializeOwned + Send + 'static> Machine for Json<T> {
-    type Item = ();
-    type Output = T;
-
-    fn poll(&mut self, now: Now) -> Step<(), T> {
-        self.whole.0.poll(now).map_done(|bytes| {
-            serde_json::from_slice(&bytes?)
-                .map_err(|e| not_as_expected("the object is not JSON of the shape that was asked for", e))
-        })
-    }
-
-    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
-        self.whole.0.answer(now, id, answer)
-    }
-
-    fn cancel(&mut self, now: Now) {
-        self.whole.0.cancel(now);
-    }
+fn json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body)
+        .map_err(|e| not_as_expected("the object is not JSON of the shape that was asked for", e))
 }
 
 fn not_as_expected(message: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Parse).with_source(source)
+    Error::new(ErrorKind::MalformedResponse, message).with_source(source)
 }

@@ -290,12 +290,33 @@ impl From<OffsetDateTime> for Timestamp {
     }
 }
 
+/// Times outside the range of the platform become its nearest end: that of Windows begins with 1601, others with 1970.
 impl From<Timestamp> for SystemTime {
     fn from(t: Timestamp) -> Self {
-        let whole = Duration::from_secs(t.seconds.unsigned_abs());
-        let base = if t.seconds < 0 { Self::UNIX_EPOCH - whole } else { Self::UNIX_EPOCH + whole };
-        base + Duration::from_nanos(u64::from(t.nanos))
+        let (whole, nanos) =
+            (Duration::from_secs(t.seconds.unsigned_abs()), Duration::from_nanos(t.nanos.into()));
+        if t.seconds < 0 {
+            from_epoch(whole.saturating_sub(nanos), |by| Self::UNIX_EPOCH.checked_sub(by))
+        } else {
+            from_epoch(whole.saturating_add(nanos), |by| Self::UNIX_EPOCH.checked_add(by))
+        }
     }
+}
+
+/// As far as this from the epoch, or as far as the platform goes, to the second: it does not say how far that is.
+fn from_epoch(by: Duration, step: impl Fn(Duration) -> Option<SystemTime>) -> SystemTime {
+    if let Some(time) = step(by) {
+        return time;
+    }
+    let (mut nearest, mut near, mut far) = (SystemTime::UNIX_EPOCH, 0, by.as_secs());
+    while near + 1 < far {
+        let middle = near.midpoint(far);
+        match step(Duration::from_secs(middle)) {
+            Some(time) => (nearest, near) = (time, middle),
+            None => far = middle,
+        }
+    }
+    nearest
 }
 
 impl From<Timestamp> for OffsetDateTime {
@@ -317,6 +338,19 @@ mod tests {
         for form in forms {
             assert_eq!(Timestamp::parse_http_date(form).unwrap().unix_seconds(), 784_111_777, "{form}");
         }
+    }
+
+    #[test]
+    fn a_platform_whose_times_begin_later_gives_its_first() {
+        let begin = Duration::from_secs(11_644_473_600);
+        let windows = |by| SystemTime::UNIX_EPOCH.checked_sub(by).filter(|_| by <= begin);
+        for seconds in [begin.as_secs() + 1, begin.as_secs() + 2, 62_135_596_800] {
+            let time = from_epoch(Duration::from_secs(seconds), windows);
+            assert_eq!(time, SystemTime::UNIX_EPOCH - begin, "{seconds}");
+        }
+        assert_eq!(from_epoch(Duration::from_secs(5), |_| None), SystemTime::UNIX_EPOCH);
+        let last = Timestamp::MIN.saturating_add(Duration::from_nanos(1));
+        assert_eq!(Timestamp::from(SystemTime::from(last)), last);
     }
 
     #[test]

@@ -177,12 +177,39 @@ mod instance {
     #[test]
     fn that_nobody_answers_is_remembered_for_a_while() {
         let (mut world, chain) = (World::default(), chain(&[]));
-        let first = fetch(&mut world, &chain, |_| unreachable());
+        let first = fetch(&mut world, &chain, |_| refused());
         assert_eq!((first.sent.len(), first.waits.len()), (1, 0));
         let second = fetch(&mut world, &chain, nobody);
         assert_eq!(said(&second, ErrorKind::NoCredentials), said(&first, ErrorKind::NoCredentials));
         world.pass(Duration::from_secs(300));
         assert_eq!(id(&fetch(&mut world, &chain, |r| imds(r, &json_keys("A", 9_000)))), "A");
+    }
+
+    #[test]
+    fn a_connection_that_does_not_come_is_tried_for_once_more() {
+        let silent = fetch(&mut World::default(), &chain(&[]), |_| unreachable());
+        assert_eq!((silent.sent.len(), silent.waits.len()), (2, 1));
+        let mut lost = false;
+        let run = fetch(&mut World::default(), &chain(&[]), |r| {
+            if std::mem::replace(&mut lost, true) { imds(r, &json_keys("A", 3_600)) } else { unreachable() }
+        });
+        assert_eq!((id(&run), run.sent.len()), ("A", 4));
+    }
+
+    #[test]
+    fn a_service_that_has_answered_before_is_not_taken_for_absent() {
+        for silence in [unreachable(), refused(), Reply::Fail(Phase::Wait, TransportErrorKind::Timeout)] {
+            let (mut world, chain) = (World::default(), chain(&[]));
+            fetch(&mut world, &chain, |r| imds(r, &json_keys("A", 3_600)));
+            // For the token that is kept, and for a new one.
+            for age in [0, 21_600] {
+                world.pass(Duration::from_secs(age));
+                let run = fetch(&mut world, &chain, |_| silence.clone());
+                said(&run, ErrorKind::CredentialsProvider);
+                assert!(run.sent.len() == 3 && run.error().is_retryable(), "{}", run.error());
+            }
+            assert_eq!(id(&fetch(&mut world, &chain, |r| imds(r, &json_keys("B", 30_000)))), "B");
+        }
     }
 
     #[test]

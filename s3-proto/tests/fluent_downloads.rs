@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use s3_proto::client::{Client, Driver, Source, Streaming};
 use s3_proto::ops::SseCustomerKey;
 use s3_proto::transfer::{Compare, Direction};
-use s3_proto::{Error, ErrorKind, Machine, Session};
+use s3_proto::{Error, ErrorKind, Machine, Phase, Session};
 use support::session;
 use support::sim::*;
 
@@ -94,6 +94,27 @@ fn an_object_goes_into_a_file_a_stream_and_memory_in_the_same_words() {
 
     let all = client.download("bkt", "k").part_size(5).send().unwrap();
     assert_eq!((all.bytes, all.report.parts), (TEXT.into(), 5));
+}
+
+#[test]
+fn an_object_that_is_not_what_was_expected_is_named() {
+    let client = client(Store::of([("k", TEXT)]));
+    assert_eq!(client.get_object_string("bkt", "k").unwrap(), TEXT);
+    SIM.with_borrow_mut(|sim| {
+        let object = sim.store.objects.get_mut("k").unwrap();
+        (object.bytes, object.checksum) = (vec![0xff], None);
+    });
+    let errors = [
+        client.get_object_string("bkt", "k").unwrap_err(),
+        #[cfg(feature = "json")]
+        client.get_object_json::<u8>("bkt", "k").unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!((error.kind(), error.phase()), (ErrorKind::MalformedResponse, Some(Phase::Parse)));
+        let about = (error.operation(), error.bucket(), error.key());
+        assert_eq!(about, (Some("GetObject"), Some("bkt"), Some("k")));
+        assert!(std::error::Error::source(&error).is_some());
+    }
 }
 
 #[test]

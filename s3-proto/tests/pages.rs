@@ -55,6 +55,20 @@ fn entries_come_one_by_one() {
     assert_eq!(names, ["a", "b", "c"]);
 }
 
+#[test]
+fn a_list_that_cannot_go_on_says_which() {
+    let more = page("ListBucketResult", "<IsTruncated>true</IsTruncated>");
+    for script in [vec![more], vec![v2(&["a"], Some("t")), v2(&["b"], Some("t"))]] {
+        let run = drive(Pages::new(session(), ListObjectsV2::new("bkt")), in_turn(script));
+        let error = run.error();
+        let about = (error.kind(), error.operation(), error.bucket(), error.key());
+        assert_eq!(about, (ErrorKind::MalformedResponse, Some("ListObjectsV2"), Some("bkt"), None));
+    }
+    let more = page("ListPartsResult", "<IsTruncated>true</IsTruncated>");
+    let run = drive(Pages::new(session(), ListParts::new("bkt", "k", "u")), in_turn(vec![more]));
+    assert_eq!((run.error().bucket(), run.error().key()), (Some("bkt"), Some("k")));
+}
+
 /// Gives the answer to the task that the machine is waiting for.
 fn give(machine: &mut impl Machine, id: s3_proto::TaskId, reply: Reply) {
     let now = World::default().now;

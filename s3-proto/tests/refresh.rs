@@ -76,10 +76,13 @@ fn in_the_last_minutes_one_call_fetches_and_the_others_go_on() {
     let (first, _) = fetching(&world, &session);
     let other = world.drive(call(&session), outage());
     assert_eq!((signer(&other), asked(&other)), ("OLD", 0));
-    // The call that fetched is gone: the next one has the duty.
+    // The call that fetched is gone: that is as if it had failed.
     drop(first);
-    let next = world.drive(call(&session), instance(json_keys("NEW", 2 * HOUR)));
-    assert_eq!((signer(&next), asked(&next)), ("NEW", 2));
+    let next = world.drive(call(&session), outage());
+    assert_eq!((signer(&next), asked(&next)), ("OLD", 0));
+    world.pass(Duration::from_secs(60));
+    let later = world.drive(call(&session), instance(json_keys("NEW", 2 * HOUR)));
+    assert_eq!((signer(&later), asked(&later)), ("NEW", 2));
     let after = world.drive(call(&session), outage());
     assert_eq!((signer(&after), asked(&after)), ("NEW", 0));
 }
@@ -96,6 +99,23 @@ fn an_outage_during_a_refresh_harms_nobody_while_the_keys_last() {
     world.pass(Duration::from_secs(60));
     let later = world.drive(call(&session), instance(json_keys("NEW", 2 * HOUR)));
     assert_eq!(signer(&later), "NEW");
+}
+
+#[test]
+fn a_refresh_that_hangs_harms_one_call_and_not_the_next() {
+    let mut config = Config::new("us-east-1").unwrap();
+    config.credentials = CredentialsSource::Default(chain(&[]));
+    config.operation_timeout = Some(Duration::from_secs(90));
+    let (mut world, session) = (World::default(), Session::new(config));
+    world.drive(call(&session), instance(json_keys("OLD", HOUR)));
+    world.pass(LATE);
+    let hung = world.drive(call(&session), s3_and(|_| Reply::Silence));
+    assert_eq!((hung.error().kind(), hung.error().phase()), (ErrorKind::Timeout, Some(Phase::Credentials)));
+    let next = world.drive(call(&session), outage());
+    assert_eq!((next.result.is_ok(), signer(&next), asked(&next)), (true, "OLD", 0));
+    world.pass(Duration::from_secs(60));
+    let later = world.drive(call(&session), instance(json_keys("NEW", 2 * HOUR)));
+    assert_eq!((signer(&later), asked(&later)), ("NEW", 2));
 }
 
 #[test]

@@ -13,9 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use s3_proto::breaker::BreakerConfig;
 use s3_proto::call::{Call, PresignCall};
+use s3_proto::credentials::CredentialsProvider;
 use s3_proto::limit::RateLimit;
 use s3_proto::ops::{DeleteObject, PutObject, SseCustomerKey};
-use s3_proto::{Answer, Config, ETag, Machine, Payload, Phase, Session, Step, TransportErrorKind};
+use s3_proto::{
+    Answer, Config, ETag, Error, ErrorKind, Machine, Payload, Phase, Session, Step, TransportErrorKind,
+};
 use support::*;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -262,6 +265,32 @@ fn no_secret_is_told() {
     for secret in [SECRET, "MARK-token", "MARK-body", "MARK-message", key, "Signature", "AWS4-HMAC"] {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
+}
+
+#[test]
+fn a_refresh_that_fails_is_told_without_its_message() {
+    let ((), told) = Collector::run(|| {
+        let fetched = AtomicU64::new(0);
+        let provider = CredentialsProvider::new("mine", move |tasks| {
+            let is_first = fetched.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if is_first {
+                    return Ok(credentials()
+                        .with_expiry(tasks.now().wall.saturating_add(Duration::from_secs(3_600))));
+                }
+                Err(Error::new(ErrorKind::CredentialsProvider, "MARK-message"))
+            }
+        });
+        let session = Session::new(aws().with_credentials_provider(provider));
+        let mut world = World::default();
+        for _ in 0..2 {
+            assert!(world.drive(Call::new(session.clone(), delete()), |_| ok()).result.is_ok());
+            world.pass(Duration::from_secs(3_400));
+        }
+    });
+    let told = told.text();
+    assert!(told.contains("the old ones are used on") && told.contains("CredentialsProvider"), "{told}");
+    assert!(!told.contains("MARK-message"), "{told}");
 }
 
 #[test]

@@ -20,8 +20,9 @@ use crate::{Error, ErrorKind, Phase};
 pub(super) struct Patience {
     pub(super) attempts: u32,
     pub(super) timeouts: Timeouts,
-    /// Whether it is asked again after no connection could be made.
-    pub(super) again_if_unreachable: bool,
+    /// Whether there may be nobody: a connection that is refused is the end then, and one that does not come in
+    /// time, as a packet may be lost, is tried for once more.
+    pub(super) may_be_absent: bool,
 }
 
 impl Patience {
@@ -30,7 +31,7 @@ impl Patience {
         let mut timeouts = Timeouts::default();
         let limit = Some(Duration::from_secs(1));
         (timeouts.connect, timeouts.first_byte, timeouts.idle) = (limit, limit, limit);
-        Self { attempts: 3, timeouts, again_if_unreachable: true }
+        Self { attempts: 3, timeouts, may_be_absent: false }
     }
 
     /// For a service on the network.
@@ -38,7 +39,14 @@ impl Patience {
         let mut timeouts = Timeouts::default();
         let limit = Some(Duration::from_secs(10));
         (timeouts.first_byte, timeouts.idle) = (limit, limit);
-        Self { attempts: 3, timeouts, again_if_unreachable: true }
+        Self { attempts: 3, timeouts, may_be_absent: false }
+    }
+
+    /// Whether it is asked again after the attempt of this number failed so.
+    fn lasts(&self, attempt: u32, error: &Error) -> bool {
+        let unreachable = error.phase().is_some_and(|phase| phase <= Phase::Connect);
+        let looks_absent = unreachable && (attempt > 1 || error.kind() != ErrorKind::Timeout);
+        attempt < self.attempts && !(self.may_be_absent && looks_absent)
     }
 }
 
@@ -72,9 +80,7 @@ pub(super) async fn send(
             }
             Err(error) => (error, None),
         };
-        let again = attempt < patience.attempts
-            && (patience.again_if_unreachable || error.phase().is_none_or(|phase| phase > Phase::Connect));
-        let Some(reason) = RetryReason::of(&error).filter(|_| again) else {
+        let Some(reason) = RetryReason::of(&error).filter(|_| patience.lasts(attempt, &error)) else {
             return Err(error.with_attempts(attempt));
         };
         let hint = headers.as_ref().and_then(RetryHint::from_headers);

@@ -64,6 +64,8 @@ struct Inner {
     current: Option<Current>,
     generation: u64,
     fetching: Option<Arc<Mutex<Fetch>>>,
+    /// The last refresh was given up, at a time that nobody told.
+    abandoned: bool,
     pace: Pace,
 }
 
@@ -122,6 +124,11 @@ impl Cache {
     /// caller is told to fetch, while the others go on with what there is.
     pub(crate) fn acquire(&self, now: Now, rejected: Option<Generation>) -> Acquired {
         let mut inner = lock(&self.0);
+        if std::mem::take(&mut inner.abandoned)
+            && let Some(current) = inner.current.as_mut().filter(|current| current.is_valid(now))
+        {
+            current.rest(now);
+        }
         let generation = Generation(inner.generation);
         let usable = inner
             .current
@@ -142,7 +149,8 @@ impl Cache {
     }
 }
 
-/// The duty to fetch. Dropping it without an outcome lets somebody else take over.
+/// The duty to fetch. Dropping it without an outcome lets somebody else take over: at once if there is nothing to go
+/// on with; else, as whoever fetched may have hung until its time was up, after the pause that follows a failure.
 pub(crate) struct Lease {
     cache: Arc<Mutex<Inner>>,
     fetch: Arc<Mutex<Fetch>>,
@@ -188,7 +196,11 @@ impl Lease {
                 if let Some(current) = &mut lock(&self.cache).current {
                     current.rest(now);
                 }
-                tracing::warn!(reason = %error, "the credentials could not be refreshed; the old ones are used on");
+                tracing::warn!(
+                    error.kind = ?error.kind(),
+                    error.code = error.code(),
+                    "the credentials could not be refreshed; the old ones are used on"
+                );
                 Ok(())
             }
         }
@@ -197,7 +209,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        lock(&self.cache).fetching = None;
+        {
+            let mut inner = lock(&self.cache);
+            inner.fetching = None;
+            inner.abandoned = self.spare && matches!(self.outcome, Outcome::Abandoned);
+        }
         let waiting = {
             let mut fetch = lock(&self.fetch);
             fetch.outcome = Some(self.outcome.clone());
@@ -359,6 +375,19 @@ mod tests {
         assert_eq!(id(&cache, at(3_361)), "A");
         // Once they have expired, the outage is the caller's.
         assert!(lease(&cache, at(3_600)).finish(outage(), at(3_600), 0.0).is_err());
+    }
+
+    #[test]
+    fn an_abandoned_refresh_leaves_the_old_ones_alone_for_a_while() {
+        let cache = Cache::default();
+        lease(&cache, at(0)).finish(Ok(until("A", 3_600)), at(0), 0.0).unwrap();
+        // However long it hung.
+        drop(lease(&cache, at(3_300)));
+        assert_eq!((id(&cache, at(3_400)), id(&cache, at(3_459))), ("A".to_owned(), "A".to_owned()));
+        drop(lease(&cache, at(3_460)));
+        // Resting keeps nothing alive that has expired meanwhile.
+        drop(lease(&cache, at(3_600)));
+        drop(lease(&cache, at(3_601)));
     }
 
     #[test]

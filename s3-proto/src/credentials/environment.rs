@@ -116,10 +116,15 @@ impl<K: AsRef<str>, V: Into<String>> FromIterator<(K, V)> for Environment {
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hidden = |name: &str, value: &str| {
-            // A proxy or endpoint may have a password in its URL.
+            // The path to a container's credentials may be as good as a token; a proxy or endpoint may have a password
+            // in its URL.
             matches!(
                 name,
-                "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN" | "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+                "AWS_SECRET_ACCESS_KEY"
+                    | "AWS_SESSION_TOKEN"
+                    | "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+                    | "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+                    | "AWS_CONTAINER_CREDENTIALS_FULL_URI"
             ) || value.contains('@')
                 || value.contains('?')
         };

@@ -39,6 +39,8 @@ pub(super) struct Memory(Arc<Mutex<Known>>);
 struct Known {
     /// Nobody answered, which nobody asks again until this time.
     absent: Option<(Instant, String)>,
+    /// It has given a token: it is there, and silence is a failure that passes.
+    present: bool,
     token: Option<(Secret<String>, Instant)>,
 }
 
@@ -147,7 +149,7 @@ impl<'a> Imds<'a> {
         if disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Ok(Found::Nothing("AWS_EC2_METADATA_DISABLED turns it off".to_owned()));
         }
-        let mut patience = Patience { again_if_unreachable: false, ..Patience::nearby() };
+        let mut patience = Patience::nearby();
         let number = |variable, property| -> Result<Option<f64>, Error> {
             let Some((value, place)) = context.setting(variable, property) else { return Ok(None) };
             match value.trim().parse::<f64>() {
@@ -182,6 +184,11 @@ impl<'a> Imds<'a> {
         &self.context.chain.memory().0
     }
 
+    /// How patiently it is asked, by what is known of it.
+    fn patience(&self) -> Patience {
+        Patience { may_be_absent: !lock(self.memory()).present, ..self.patience.clone() }
+    }
+
     /// Reads a path, with a token; one that is refused is replaced once.
     async fn get(&self, path: &str, answering: Answering) -> Result<Got, Error> {
         let uri = self.uri(path)?;
@@ -200,7 +207,7 @@ impl<'a> Imds<'a> {
                 headers.insert(TOKEN, sensitive(token.expose(), "the token")?);
                 Ok(get(&uri, headers))
             };
-            match send(&self.context.tasks, &self.patience, &request, refusal).await {
+            match send(&self.context.tasks, &self.patience(), &request, refusal).await {
                 Ok(answer) => return Ok(Got::Answer(answer)),
                 Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(Got::Missing),
                 Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) && !refused => {
@@ -240,12 +247,15 @@ impl<'a> Imds<'a> {
             *request.method_mut() = Method::PUT;
             Ok(request)
         };
-        let absent = match send(&self.context.tasks, &self.patience, &request, plain_refusal).await {
+        let absent = match send(&self.context.tasks, &self.patience(), &request, plain_refusal).await {
             Ok(answer) => return self.keep(&answer, now).map(Ok),
             Err(error) => self.absence(&error)?,
         };
         let until = self.context.tasks.now().mono.saturating_add(ABSENCE);
-        lock(self.memory()).absent = Some((until, absent.clone()));
+        let mut known = lock(self.memory());
+        if !known.present {
+            known.absent = Some((until, absent.clone()));
+        }
         Ok(Err(absent))
     }
 
@@ -262,14 +272,18 @@ impl<'a> Imds<'a> {
         let token = Secret::new(text.to_string());
         // Not to the last moment, as the clocks run apart.
         let until = now.saturating_add(Duration::from_secs(ttl.saturating_sub(120)));
-        lock(self.memory()).token = Some((token.clone(), until));
+        let mut known = lock(self.memory());
+        known.token = Some((token.clone(), until));
+        known.present = true;
         Ok(token)
     }
 
-    /// Whether this failure means that there is no such service here, and how to say so.
+    /// Whether this failure means that there is no such service here, and how to say so. One that has answered
+    /// before is there, unless it says otherwise itself.
     fn absence(&self, error: &Error) -> Result<String, Error> {
         let host = self.host();
-        match (error.status(), error.phase()) {
+        let phase = error.phase().filter(|_| !lock(self.memory()).present);
+        match (error.status(), phase) {
             (Some(StatusCode::FORBIDDEN), _) => {
                 Ok(format!("it is turned off for this instance ({host} answers 403)"))
             }

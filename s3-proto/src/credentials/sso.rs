@@ -133,7 +133,8 @@ impl Token {
             Ok(created) => self.replaced(context, &created).await,
             Err(error) if valid => {
                 tracing::warn!(
-                    reason = error.message(),
+                    error.kind = ?error.kind(),
+                    error.code = error.code(),
                     "the SSO token could not be refreshed, and is used on"
                 );
                 Ok(self)

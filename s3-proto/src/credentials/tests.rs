@@ -61,6 +61,8 @@ mod environment {
             ("AWS_SECRET_ACCESS_KEY", "swordfish"),
             ("AWS_SESSION_TOKEN", "swordfish"),
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "swordfish"),
+            ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/swordfish"),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1/swordfish"),
             ("HTTPS_PROXY", "http://user:swordfish@proxy"),
             ("AWS_ENDPOINT_URL", "https://example.com?token=swordfish"),
         ]);

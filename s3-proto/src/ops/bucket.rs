@@ -93,16 +93,16 @@ operation! {
         continuation_token: Option<String> = "continuation-token",
         /// Only what begins with this.
         prefix: Option<String> = "prefix",
-        /// The region of the bucket.
+        /// Only buckets in this region.
         bucket_region: Option<String> = "bucket-region",
     }
     output ListBucketsOutput {
         body {
             /// The buckets.
             buckets: Vec<Bucket> = "Buckets/Bucket",
-            /// Who owns it.
+            /// Who owns them.
             owner: Option<Owner> = "Owner",
-            /// Where to go on, from the page before.
+            /// The `continuation_token` of this page, if there was one.
             continuation_token: Option<String> = "ContinuationToken",
             /// Only what begins with this.
             prefix: Option<String> = "Prefix",

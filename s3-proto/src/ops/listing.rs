@@ -60,7 +60,7 @@ operation! {
             encoding_type: Option<EncodingType> = "EncodingType",
             /// How many entries this page has.
             key_count: Option<u32> = "KeyCount",
-            /// Where to go on, from the page before.
+            /// The `continuation_token` of this page, if there was one.
             continuation_token: Option<String> = "ContinuationToken",
             /// What to give as `continuation_token` for the next page.
             next_continuation_token: Option<String> = "NextContinuationToken",

@@ -43,7 +43,7 @@ operation! {
         grant_write_acp: Option<String> = "x-amz-grant-write-acp",
         /// How the service encrypts the object.
         server_side_encryption: Option<ServerSideEncryption> = "x-amz-server-side-encryption",
-        /// The storage class; S3 leaves it out for `STANDARD`.
+        /// The storage class; S3 takes `STANDARD` if there is none.
         storage_class: Option<StorageClass> = "x-amz-storage-class",
         /// Where a website endpoint redirects requests for the object.
         website_redirect_location: Option<String> = "x-amz-website-redirect-location",
@@ -245,7 +245,7 @@ operation! {
         }
     }
     header {
-        /// The checksum of the body, if you have computed it.
+        /// The checksum of the object, if you have computed it.
         checksum: Option<Checksum> = "checksum",
         /// Whether the checksum is of the whole object or of its parts.
         checksum_type: Option<ChecksumType> = "x-amz-checksum-type",
@@ -435,11 +435,11 @@ operation! {
             is_truncated: Option<bool> = "IsTruncated",
             /// The parts.
             parts: Vec<Part> = "Part",
-            /// Who started it.
+            /// Who started the upload.
             initiator: Option<Initiator> = "Initiator",
             /// Who owns it.
             owner: Option<Owner> = "Owner",
-            /// The storage class; S3 leaves it out for `STANDARD`.
+            /// The storage class.
             storage_class: Option<StorageClass> = "StorageClass",
             /// The algorithm of the checksum that is computed.
             checksum_algorithm: Option<ChecksumAlgorithm> = "ChecksumAlgorithm",

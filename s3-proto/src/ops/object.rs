@@ -51,7 +51,7 @@ operation! {
         write_offset_bytes: Option<u64> = "x-amz-write-offset-bytes",
         /// How the service encrypts the object.
         server_side_encryption: Option<ServerSideEncryption> = "x-amz-server-side-encryption",
-        /// The storage class; S3 leaves it out for `STANDARD`.
+        /// The storage class; S3 takes `STANDARD` if there is none.
         storage_class: Option<StorageClass> = "x-amz-storage-class",
         /// Where a website endpoint redirects requests for the object.
         website_redirect_location: Option<String> = "x-amz-website-redirect-location",
@@ -111,7 +111,7 @@ operation! {
             sse_kms_encryption_context: Option<String> = "x-amz-server-side-encryption-context",
             /// Whether an S3 bucket key is used with KMS.
             bucket_key_enabled: bool = "x-amz-server-side-encryption-bucket-key-enabled",
-            /// The size in bytes.
+            /// The size of the object in bytes, if something was appended to it (directory buckets).
             size: Option<u64> = "x-amz-object-size",
             /// Whether the requester was charged.
             request_charged: Option<RequestCharged> = "x-amz-request-charged",
@@ -298,7 +298,7 @@ operation! {
             archive_status: Option<ArchiveStatus> = "x-amz-archive-status",
             /// When it was last changed.
             last_modified: Option<Timestamp> = "last-modified",
-            /// The length of the body in bytes.
+            /// The size of the object, or of what was asked for of it, in bytes.
             content_length: Option<u64> = "content-length",
             /// The checksum that the service keeps.
             checksum: Option<Checksum> = "checksum",
@@ -320,7 +320,7 @@ operation! {
             content_language: Option<String> = "content-language",
             /// The media type (`Content-Type`); S3 takes `binary/octet-stream` if there is none.
             content_type: Option<String> = "content-type",
-            /// Which bytes of how many the body is.
+            /// Which bytes of how many were asked for.
             content_range: Option<String> = "content-range",
             /// When the object is no longer to be cached (`Expires`), as text.
             expires: Option<String> = "expires",
@@ -388,9 +388,9 @@ operation! {
     }
     output DeleteObjectOutput {
         header {
-            /// Whether this is a delete marker.
+            /// Whether a delete marker was made or deleted.
             delete_marker: bool = "x-amz-delete-marker",
-            /// The version of the object.
+            /// The version that was deleted, or that of the delete marker that was made.
             version_id: Option<String> = "x-amz-version-id",
             /// Whether the requester was charged.
             request_charged: Option<RequestCharged> = "x-amz-request-charged",
@@ -487,7 +487,7 @@ operation! {
         annotation_directive: Option<AnnotationDirective> = "x-amz-object-annotation-directive",
         /// How the service encrypts the object.
         server_side_encryption: Option<ServerSideEncryption> = "x-amz-server-side-encryption",
-        /// The storage class; S3 leaves it out for `STANDARD`.
+        /// The storage class; S3 takes `STANDARD` if there is none.
         storage_class: Option<StorageClass> = "x-amz-storage-class",
         /// Where a website endpoint redirects requests for the object.
         website_redirect_location: Option<String> = "x-amz-website-redirect-location",

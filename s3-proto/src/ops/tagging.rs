@@ -50,7 +50,7 @@ operation! {
         request_payer: Option<RequestPayer> = "x-amz-request-payer",
     }
     xml
-        /// The tags, as a URL query: `a=1&b=2`.
+        /// The tags.
         tagging: Tagging = "Tagging";
     prepare prepare_object_tags;
     output PutObjectTaggingOutput {
@@ -107,7 +107,7 @@ operation! {
         expected_bucket_owner: Option<String> = "x-amz-expected-bucket-owner",
     }
     xml
-        /// The tags, as a URL query: `a=1&b=2`.
+        /// The tags.
         tagging: Tagging = "Tagging";
     prepare prepare_bucket_tags;
     output PutBucketTaggingOutput {

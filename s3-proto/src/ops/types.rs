@@ -359,7 +359,7 @@ structure! {
         checksum_type: Option<ChecksumType> = "ChecksumType",
         /// The size in bytes.
         size: u64 = "Size",
-        /// The storage class; S3 leaves it out for `STANDARD`.
+        /// The storage class.
         storage_class: Option<ObjectStorageClass> = "StorageClass",
         /// Who owns it.
         owner: Option<Owner> = "Owner",
@@ -371,7 +371,7 @@ structure! {
 structure! {
     /// A group of keys with the same beginning.
     CommonPrefix {
-        /// Only what begins with this.
+        /// The beginning that they share, with the delimiter at its end.
         prefix: String = "Prefix",
     }
 }
@@ -417,7 +417,7 @@ structure! {
         checksum_type: Option<ChecksumType> = "ChecksumType",
         /// The size in bytes.
         size: u64 = "Size",
-        /// The storage class; S3 leaves it out for `STANDARD`.
+        /// The storage class.
         storage_class: Option<ObjectVersionStorageClass> = "StorageClass",
         /// The key of the object.
         key: String = "Key",
@@ -441,11 +441,11 @@ structure! {
         owner: Option<Owner> = "Owner",
         /// The key of the object.
         key: String = "Key",
-        /// The version of the object.
+        /// The version of the marker.
         version_id: Option<String> = "VersionId",
         /// Whether this is the current version.
         is_latest: Option<bool> = "IsLatest",
-        /// When it was last changed.
+        /// When it was made.
         last_modified: Option<Timestamp> = "LastModified",
     }
 }
@@ -479,13 +479,13 @@ structure! {
     ObjectIdentifier {
         /// The key of the object.
         key: String = "Key",
-        /// The version of the object.
+        /// The version; absent: the current one.
         version_id: Option<String> = "VersionId",
-        /// The entity tag.
+        /// Only if it has this ETag.
         etag: Option<ETag> = "ETag",
         /// Only if it was last changed then (directory buckets).
         last_modified_time: Option<Timestamp> = "LastModifiedTime",
-        /// The size in bytes.
+        /// Only if it has this size in bytes (directory buckets).
         size: Option<u64> = "Size",
     }
 }
@@ -497,7 +497,7 @@ structure! {
         key: Option<String> = "Key",
         /// The version of the object.
         version_id: Option<String> = "VersionId",
-        /// Whether this is a delete marker.
+        /// Whether a delete marker was made or deleted.
         delete_marker: Option<bool> = "DeleteMarker",
         /// The version of the delete marker.
         delete_marker_version_id: Option<String> = "DeleteMarkerVersionId",
@@ -549,9 +549,9 @@ structure! {
     CreateBucketConfiguration {
         /// The region; empty means `us-east-1`.
         location_constraint: Option<String> = "LocationConstraint",
-        /// Where it is.
+        /// Where a directory bucket is to be.
         location: Option<LocationInfo> = "Location",
-        /// The bucket.
+        /// What a directory bucket is to be.
         bucket: Option<BucketInfo> = "Bucket",
         /// The tags.
         tags: Vec<Tag> = "Tags/Tag",
@@ -561,9 +561,9 @@ structure! {
 structure! {
     /// Where a directory bucket is.
     LocationInfo {
-        /// The kind.
+        /// The kind of zone.
         kind: Option<LocationType> = "Type",
-        /// The name of the bucket.
+        /// The id of the zone, such as `usw2-az1`.
         name: Option<String> = "Name",
     }
 }
@@ -589,9 +589,9 @@ structure! {
 structure! {
     /// A part that was uploaded.
     CompletedPart {
-        /// The entity tag.
+        /// The entity tag that its upload gave.
         etag: ETag = "ETag",
-        /// The checksum that the service keeps.
+        /// The checksum of the part, if it was uploaded with one.
         checksum: Option<Checksum> = "checksum",
         /// The number of the part, 1 to 10,000.
         part_number: u32 = "PartNumber",
@@ -607,7 +607,7 @@ structure! {
         key: String = "Key",
         /// When it was started.
         initiated: Option<Timestamp> = "Initiated",
-        /// The storage class; S3 leaves it out for `STANDARD`.
+        /// The storage class.
         storage_class: Option<StorageClass> = "StorageClass",
         /// Who owns it.
         owner: Option<Owner> = "Owner",
@@ -689,7 +689,7 @@ structure! {
 structure! {
     /// A tag.
     Tag {
-        /// The key of the object.
+        /// The key of the tag: at most 128 characters.
         key: String = "Key",
         /// The value: at most 256 characters.
         value: String = "Value",

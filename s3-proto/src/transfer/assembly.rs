@@ -628,7 +628,12 @@ impl Assembly {
             (Ending::Succeed(assembled), cleanup) => {
                 if let Cleanup::Failed(error) = cleanup {
                     let upload_id = self.upload_id.as_deref();
-                    tracing::warn!(upload_id, %error, "the object is there, but its upload may be left behind");
+                    tracing::warn!(
+                        upload_id,
+                        error.kind = ?error.kind(),
+                        error.code = error.code(),
+                        "the object is there, but its upload may be left behind"
+                    );
                 }
                 self.succeed(*assembled);
             }

@@ -401,7 +401,7 @@ impl Download {
                 let before = before.clone();
                 self.create(Some(before));
             } else {
-                tracing::info!(key = self.op.key, "the object has changed: the download begins anew");
+                tracing::info!("the object has changed: the download begins anew");
                 self.ranges.forget();
                 self.create(None);
             }

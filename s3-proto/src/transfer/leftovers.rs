@@ -160,7 +160,14 @@ impl Leftovers {
                 self.empty.push(upload_id.to_owned());
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(upload_id, %error, "an upload cannot be looked at"),
+            Err(error) => {
+                tracing::debug!(
+                    upload_id,
+                    error.kind = ?error.kind(),
+                    error.code = error.code(),
+                    "an upload cannot be looked at"
+                );
+            }
         }
         self.probe(to);
     }
@@ -177,7 +184,12 @@ impl Leftovers {
 
     pub(super) fn swept(&mut self, to: To<'_>, upload_id: &str, result: Result<(), Error>) {
         if let Some(error) = result.err().filter(|error| error.kind() != ErrorKind::NoSuchUpload) {
-            tracing::warn!(upload_id, %error, "an upload without parts of a run that broke off may be left");
+            tracing::warn!(
+                upload_id,
+                error.kind = ?error.kind(),
+                error.code = error.code(),
+                "an upload without parts of a run that broke off may be left"
+            );
         }
         self.sweep(to);
     }

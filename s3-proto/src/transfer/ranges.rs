@@ -348,7 +348,11 @@ impl Ranges {
                 return Ok(());
             }
             (Key::Attributes, Err(error)) if !error.is_retryable() => {
-                tracing::debug!(reason = %error, "the checksums of the parts are not known");
+                tracing::debug!(
+                    error.kind = ?error.kind(),
+                    error.code = error.code(),
+                    "the checksums of the parts are not known"
+                );
                 self.composite = None;
                 self.settle();
                 return Ok(());

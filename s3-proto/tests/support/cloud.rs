@@ -61,6 +61,10 @@ pub fn unreachable() -> Reply {
     Reply::Fail(Phase::Connect, TransportErrorKind::Timeout)
 }
 
+pub fn refused() -> Reply {
+    Reply::Fail(Phase::Connect, TransportErrorKind::Refused)
+}
+
 pub fn host(request: &Request<Payload>) -> &str {
     request.uri().host().unwrap()
 }
