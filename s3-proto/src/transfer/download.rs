@@ -428,15 +428,19 @@ impl Download {
 
     fn arrived(&mut self, part: Part) {
         let Part { index, checksum, .. } = part;
-        let is_only = self.parts.len() == 1;
-        if is_only && let (Some(sum), Some(segment)) = (&checksum, self.segments.first_mut()) {
-            // It was compared as it came.
-            if *sum == segment.checksum {
-                segment.state = SegmentState::Right;
-            }
+        let mut was_compared = false;
+        if self.parts.len() == 1
+            && let Some(segment) = self.segments.first_mut()
+            && checksum.as_ref() == Some(&segment.checksum)
+        {
+            segment.state = SegmentState::Right;
+            was_compared = true;
         }
         match self.ranges.hash() {
-            Some(algorithm) if !is_only && checksum.as_ref().is_none_or(|c| c.algorithm() != algorithm) => {
+            // The first part was asked for before anybody knew which checksum the object has.
+            Some(algorithm)
+                if !was_compared && checksum.as_ref().is_none_or(|c| c.algorithm() != algorithm) =>
+            {
                 let range = self.ranges.layout().place(index);
                 self.errands.file(What::HashPart(index), hash(self.file, range, algorithm));
             }
