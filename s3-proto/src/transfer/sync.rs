@@ -11,7 +11,8 @@ use super::nested::Nested;
 use super::same::SameContent;
 use super::sync_report::{SyncAction, SyncInterrupted, SyncReport};
 use super::{
-    DeleteMany, DeleteOptions, Download, DownloadOptions, Progress, Upload, UploadFailure, UploadOptions,
+    DeleteMany, DeleteOptions, DeleteReport, Download, DownloadOptions, Progress, Upload, UploadFailure,
+    UploadOptions,
 };
 use crate::client::polled_after_done;
 use crate::files::{DirEntry, DirEntryKind, FileInfo, FileReply, FileTask};
@@ -107,7 +108,8 @@ const MAX_DEPTH: usize = 64;
 /// What is there alone is deleted after everything else. The names of the folder's files are held in memory
 /// where the two sides are compared.
 ///
-/// Its items are [`Progress`], with the number of objects. Cancelled, it cleans up what is under way.
+/// Its items are [`Progress`], with the number of objects. Cancelled, or when the list fails, it ends what is under way,
+/// with its clean-up, and the error tells what was done ([`Error::sync_interrupted`]).
 pub struct Sync {
     session: Session,
     direction: Direction,
@@ -225,11 +227,16 @@ impl Sync {
     }
 
     /// A folder was read.
-    fn walked(&mut self, folder: &str, depth: usize, listed: std::io::Result<Vec<DirEntry>>) {
+    fn walked(
+        &mut self,
+        folder: &str,
+        depth: usize,
+        listed: std::io::Result<Vec<DirEntry>>,
+    ) -> Result<(), Error> {
         let entries = match listed {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.may_be_missing(folder) => {
-                return;
+                return Ok(());
             }
             Err(error) => {
                 self.walk_failed = true;
@@ -237,9 +244,10 @@ impl Sync {
                 let message = format!("reading the folder {} failed: {error}", path.display());
                 let error = Error::new(ErrorKind::LocalIo, message).with_source(error);
                 if folder.is_empty() {
-                    return self.fail(error);
+                    return Err(error);
                 }
-                return self.report.fail(folder.to_owned(), error);
+                self.report.fail(folder.to_owned(), error);
+                return Ok(());
             }
         };
         for DirEntry { name, kind, info } in entries {
@@ -266,6 +274,7 @@ impl Sync {
                 }
             }
         }
+        Ok(())
     }
 
     /// A folder to download into need not be there.
@@ -468,18 +477,17 @@ impl Sync {
 
     fn job_done(&mut self, todo: Todo, job: &Job, result: Result<bool, Error>) {
         match (job, result) {
-            // All is over, but what could not be put in order is told.
-            (_, Err(error))
-                if self.failure.is_some() && error.upload_failure().is_some_and(UploadFailure::is_left) =>
-            {
-                self.report.fail(todo.name, error);
-            }
-            _ if self.failure.is_some() => {}
             (Job::Compare(_), Ok(true)) => {
                 self.report.unchanged += 1;
                 self.tell();
             }
+            (Job::Compare(_), Ok(false)) if self.failure.is_some() => {}
             (Job::Compare(_), Ok(false)) => self.start_transfer(todo),
+            // We ended it. What it could not put in order is told all the same.
+            (_, Err(error))
+                if self.failure.is_some()
+                    && error.kind() == ErrorKind::Cancelled
+                    && !error.upload_failure().is_some_and(UploadFailure::is_left) => {}
             (_, Ok(_)) => self.transferred(&todo),
             (_, Err(error)) => {
                 self.report.fail(todo.name, error);
@@ -572,20 +580,22 @@ impl Sync {
         }
     }
 
-    fn filed(&mut self, errand: Errand, outcome: Outcome) {
+    fn filed(&mut self, errand: Errand, outcome: Outcome) -> Result<(), Error> {
         match (errand, outcome) {
+            (Errand::Folder(..), _) if self.failure.is_some() => {}
             (Errand::Folder(name, depth), Outcome::Filed(result)) => match result {
-                Ok(FileReply::Listed(entries)) => self.walked(&name, depth, Ok(entries)),
-                Ok(_) => self.fail(misfit()),
-                Err(error) => self.walked(&name, depth, Err(error)),
+                Ok(FileReply::Listed(entries)) => return self.walked(&name, depth, Ok(entries)),
+                Ok(_) => return Err(misfit()),
+                Err(error) => return self.walked(&name, depth, Err(error)),
             },
             (Errand::Remove(_), Outcome::Filed(Ok(_))) => self.report.deleted += 1,
             (Errand::Remove(name), Outcome::Filed(Err(error))) => {
                 let message = format!("removing {} failed: {error}", Path::new(&name).display());
                 self.report.fail(name, Error::new(ErrorKind::LocalIo, message).with_source(error));
             }
-            (_, Outcome::Read(_)) => self.fail(misfit()),
+            (_, Outcome::Read(_)) => return Err(misfit()),
         }
+        Ok(())
     }
 
     fn poll_listing(&mut self, now: Now) -> Step<(), ()> {
@@ -608,7 +618,7 @@ impl Sync {
                 match result {
                     Ok(()) if self.failure.is_none() => self.all_listed(),
                     Ok(()) => {}
-                    Err(error) => self.fail(error),
+                    Err(error) => self.fail(now, error),
                 }
                 Step::Item(())
             }
@@ -627,16 +637,13 @@ impl Sync {
             Step::Done(result) => {
                 self.deletion = None;
                 match result {
-                    Ok(deleted) => {
-                        self.report.deleted += deleted.deleted;
-                        self.report.failed += deleted.failed.saturating_sub(deleted.failures.len() as u64);
-                        for failure in deleted.failures {
-                            let name =
-                                failure.key.strip_prefix(&self.prefix).unwrap_or(&failure.key).to_owned();
-                            self.report.fail(name, failure.error);
+                    Ok(report) => self.deleted(report),
+                    Err(error) => {
+                        if let Some(failure) = error.delete_failure() {
+                            self.deleted(failure.report.clone());
                         }
+                        self.fail(now, error);
                     }
-                    Err(error) => self.fail(error),
                 }
                 Step::Item(())
             }
@@ -644,18 +651,26 @@ impl Sync {
         }
     }
 
-    /// Ends all that is under way, and then with this.
-    fn fail(&mut self, error: Error) {
-        if self.failure.is_none() && self.stage != Stage::Over {
-            self.failure = Some(error);
-            self.todo.clear();
-            self.folders.clear();
-            self.errands.forget_waiting();
-            self.items.clear();
+    /// So many objects were deleted.
+    fn deleted(&mut self, report: DeleteReport) {
+        self.report.deleted += report.deleted;
+        self.report.failed += report.failed.saturating_sub(report.failures.len() as u64);
+        for failure in report.failures {
+            let name = failure.key.strip_prefix(&self.prefix).unwrap_or(&failure.key).to_owned();
+            self.report.fail(name, failure.error);
         }
     }
 
-    fn cancel_all(&mut self, now: Now) {
+    /// Ends all that is under way, and then with this.
+    fn fail(&mut self, now: Now, error: Error) {
+        if self.failure.is_some() || self.stage == Stage::Over {
+            return;
+        }
+        self.failure = Some(error);
+        self.todo.clear();
+        self.folders.clear();
+        self.errands.forget_waiting();
+        self.items.clear();
         for running in &mut self.jobs {
             match &mut running.job {
                 Job::Compare(job) => job.cancel(now),
@@ -696,8 +711,8 @@ impl Machine for Sync {
                 return Step::Done(Err(polled_after_done()));
             }
             if let Some((errand, outcome)) = self.errands.next_done() {
-                if self.failure.is_none() {
-                    self.filed(errand, outcome);
+                if let Err(error) = self.filed(errand, outcome) {
+                    self.fail(now, error);
                 }
                 continue;
             }
@@ -748,15 +763,13 @@ impl Machine for Sync {
             return deletion.answer(now, id, answer);
         }
         if let Err(error) = self.errands.take(id, answer) {
-            self.cancel_all(now);
-            self.fail(error);
+            self.fail(now, error);
         }
         BodyPlan::Discard
     }
 
     fn cancel(&mut self, now: Now) {
-        self.cancel_all(now);
-        self.fail(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+        self.fail(now, Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
     }
 }
 
