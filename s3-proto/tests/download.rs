@@ -718,6 +718,25 @@ fn cancelling_while_it_finds_out_what_is_there_loses_nothing() {
 }
 
 #[test]
+fn conditions_hold_for_what_is_gone_on_with() {
+    let etag = s3_proto::ETag::new(&store(95).objects["k"].etag);
+    let (mut unmet, mut met) = ([op(), op()], [op(), op()]);
+    (unmet[0].if_match, met[0].if_match) = (Some("other".into()), Some(etag.clone()));
+    (unmet[1].if_none_match, met[1].if_none_match) = (Some(etag), Some("other".into()));
+    let kinds = [ErrorKind::PreconditionFailed, ErrorKind::NotModified];
+    for ((unmet, met), kind) in unmet.into_iter().zip(met).zip(kinds) {
+        let mut sim = Sim::new(store(95)).with_disk(unfinished());
+        let before = sim.disk.files.clone();
+        let error = sim.run(Download::new(session(), unmet, "dir/file", &resumable())).error();
+        assert_eq!((error.kind(), error.key()), (kind, Some("k")), "{error}");
+        assert!(!error.message().contains("replaced"), "{error}");
+        assert_eq!(sim.disk.files, before);
+        let report = sim.run(Download::new(session(), met, "dir/file", &resumable())).output();
+        assert!(report.resumed > 0);
+    }
+}
+
+#[test]
 fn the_state_of_something_else_is_left_as_it_is() {
     let other_key = {
         let mut op = op();

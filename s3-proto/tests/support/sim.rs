@@ -183,6 +183,9 @@ impl Store {
         if request.headers().get("if-match").is_some_and(|etag| etag.to_str().unwrap() != object.etag) {
             return Reply::error(412, "PreconditionFailed");
         }
+        if request.headers().get("if-none-match").is_some_and(|etag| etag.to_str().unwrap() == object.etag) {
+            return Reply::new(304, Vec::new(), "");
+        }
         if query(request, "attributes").is_some() {
             return attributes(request, object);
         }
