@@ -13,7 +13,7 @@ use super::fleet::Event;
 use super::leftovers::Leftovers;
 use super::plan::Plan;
 use super::requests::{Job, Requests, Target, answer_of, ask};
-use super::resume::{Candidate, all_parts, candidates, changed, check_source};
+use super::resume::{Candidate, all_parts, candidates, changed, changed_settings, check_source};
 use super::{DEFAULT_CONCURRENCY, Progress};
 use crate::checksum::Checksum;
 use crate::client::polled_after_done;
@@ -41,6 +41,9 @@ pub struct UploadOptions {
     /// How many parts may be in flight; fewer for a while if the service asks to slow down. Default 8.
     pub concurrency: usize,
     /// Where to keep a [`Checkpoint`], from which the same upload goes on if there is one. For files only.
+    ///
+    /// If the file has changed since then, or what is set of the object, such as its metadata, that is an error
+    /// ([`ErrorKind::InvalidInput`]), and nothing is sent.
     ///
     /// If the run before was killed when it had just begun an upload, before the checkpoint could name it, that upload
     /// is looked for and aborted: it was begun by the same user within a minute of the time in the checkpoint, and
@@ -464,6 +467,10 @@ impl Upload {
                     format!("the upload of the checkpoint began with {began} checksums, not {chosen}");
                 return Err(Error::invalid_input(message));
             }
+            let settings = Target::of_put(&self.put).settings()?;
+            if checkpoint.settings.as_ref().is_some_and(|began| *began != settings) {
+                return Err(changed_settings(&checkpoint));
+            }
             check_source(&checkpoint, &info)?;
             Ok(checkpoint)
         });
@@ -691,6 +698,7 @@ impl Upload {
         checkpoint.source_modified = info.and_then(|info| info.modified);
         checkpoint.checksum_algorithm = digest.algorithm.clone();
         checkpoint.checksum_type.clone_from(&digest.kind);
+        checkpoint.settings = Target::of_put(&self.put).settings().ok();
         checkpoint.set_parts(assembly.done());
         saver.written = Some((upload_id, assembly.done().len()));
         saver.busy = true;
