@@ -737,6 +737,29 @@ fn conditions_hold_for_what_is_gone_on_with() {
 }
 
 #[test]
+fn nothing_is_hashed_any_more_once_it_was_cancelled() {
+    let hashed_whole = Store::with("k", Object::new(bytes(95)).with_checksum(A::Sha256));
+    let hashed_again = Store::with("k", Object::new(bytes(8)).with_checksum(A::Crc32));
+    for (store, disk) in
+        [(hashed_whole, Disk::default()), (hashed_again, Disk::default()), (store(95), unfinished())]
+    {
+        let run = |stop, cancel| {
+            let mut sim = Sim::new(store.clone()).with_disk(disk.clone());
+            (sim.stop_after, sim.cancel_after) = (stop, cancel);
+            let end = sim.run(to_file(&resumable()));
+            (sim.disk.hashed, matches!(end, End::Done(Err(_))))
+        };
+        let (all, _) = run(None, None);
+        assert!(all > 0);
+        for step in 0..100 {
+            let (before, _) = run(Some(step), None);
+            let (after, was_cancelled) = run(None, Some(step));
+            assert!(after == before || !was_cancelled, "{} more after step {step}", after - before);
+        }
+    }
+}
+
+#[test]
 fn the_state_of_something_else_is_left_as_it_is() {
     let other_key = {
         let mut op = op();

@@ -470,6 +470,25 @@ fn what_was_deleted_before_it_was_cancelled_is_told() {
 }
 
 #[test]
+fn no_file_is_hashed_any_more_once_all_was_cancelled() {
+    let (mut store, disk) = differing();
+    for object in store.objects.values_mut() {
+        *object = object.clone().with_checksum(A::Crc32c);
+    }
+    let run = |stop, cancel| {
+        let mut sim = Sim::new(store.clone()).with_disk(disk.clone());
+        (sim.stop_after, sim.cancel_after) = (stop, cancel);
+        let end = sim.run(up(comparing(Compare::Checksum)));
+        (sim.disk.hashed, matches!(end, End::Done(Err(_))))
+    };
+    assert!(run(None, None).0 > 0);
+    for step in 0..40 {
+        let ((before, _), (after, was_cancelled)) = (run(Some(step), None), run(None, Some(step)));
+        assert!(after == before || !was_cancelled, "step {step}");
+    }
+}
+
+#[test]
 fn downloads_that_were_not_completed_are_no_files() {
     let disk = Disk::with([("dir/a", "1"), ("dir/.s3-0123456789abcdef.part", "half")]);
     let mut sim = Sim::new(Store::default()).with_disk(disk);

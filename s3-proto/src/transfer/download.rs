@@ -129,6 +129,13 @@ enum What {
     Cleanup,
 }
 
+impl What {
+    /// Whether it only reads, and may take long.
+    fn is_hash(self) -> bool {
+        matches!(self, Self::Rehash(_) | Self::HashPart(_) | Self::Segment(_))
+    }
+}
+
 #[derive(Debug)]
 enum Stage {
     /// Reading what is kept of a download before this.
@@ -596,7 +603,7 @@ impl Download {
             return;
         }
         self.ranges.clear();
-        self.errands.forget_waiting();
+        self.errands.forget(|what| !what.is_hash());
         self.items.clear();
         self.failure = Some(error.with_target("GetObject", Some(&self.op.bucket), Some(&self.op.key)));
         self.stage = Stage::Cleaning(Clean::Save);
@@ -661,8 +668,8 @@ impl Machine for Download {
                 continue;
             }
             let ranges = &mut self.ranges;
-            if let Some((id, task)) = self.errands.start(|| ranges.new_id()) {
-                return Step::Start(id, task);
+            if let Some(step) = self.errands.poll(|| ranges.new_id()) {
+                return step;
             }
             if let Some(progress) = self.items.pop_front() {
                 return Step::Item(progress);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::client::polled_after_done;
 use crate::files::{DirEntry, DirEntryKind, FileInfo, FileReply, FileTask};
-use crate::machine::{Answer, BodyPlan, Instant, Machine, Now, Step, Task, TaskId};
+use crate::machine::{Answer, BodyPlan, Instant, Machine, Now, Step, TaskId};
 use crate::ops::{DeleteObjects, GetObject, ListObjectsV2, Object, ObjectIdentifier, PutObject};
 use crate::pages::Entries;
 use crate::session::Session;
@@ -442,10 +442,7 @@ impl Sync {
         let mut index = 0;
         while index < self.jobs.len() {
             let last_id = &mut self.last_id;
-            let new_id = || {
-                *last_id += 1;
-                TaskId::new(*last_id)
-            };
+            let new_id = || next_id(last_id);
             let Some(running) = self.jobs.get_mut(index) else { break };
             // How it ended: `Some(true)` if there is nothing more to do.
             let step = match &mut running.job {
@@ -602,10 +599,7 @@ impl Sync {
         let is_full = self.todo.len() >= ENOUGH && self.failure.is_none();
         let Some(listing) = self.listing.as_mut().filter(|_| !is_full) else { return Step::Wait(None) };
         let last_id = &mut self.last_id;
-        let step = listing.poll(now, || {
-            *last_id += 1;
-            TaskId::new(*last_id)
-        });
+        let step = listing.poll(now, || next_id(last_id));
         match step {
             Step::Item(object) => {
                 if self.failure.is_none() {
@@ -629,10 +623,7 @@ impl Sync {
     fn poll_deletion(&mut self, now: Now) -> Step<(), ()> {
         let Some(deletion) = &mut self.deletion else { return Step::Wait(None) };
         let last_id = &mut self.last_id;
-        let step = deletion.poll(now, || {
-            *last_id += 1;
-            TaskId::new(*last_id)
-        });
+        let step = deletion.poll(now, || next_id(last_id));
         match step {
             Step::Done(result) => {
                 self.deletion = None;
@@ -669,7 +660,7 @@ impl Sync {
         self.failure = Some(error);
         self.todo.clear();
         self.folders.clear();
-        self.errands.forget_waiting();
+        self.errands.forget(|errand| matches!(errand, Errand::Remove(_)));
         self.items.clear();
         for running in &mut self.jobs {
             match &mut running.job {
@@ -689,16 +680,11 @@ impl Sync {
     fn is_idle(&self) -> bool {
         self.jobs.is_empty() && self.listing.is_none() && self.deletion.is_none() && self.errands.is_idle()
     }
+}
 
-    fn new_id(&mut self) -> TaskId {
-        self.last_id += 1;
-        TaskId::new(self.last_id)
-    }
-
-    fn start_errand(&mut self) -> Option<(TaskId, Task)> {
-        let id = self.new_id();
-        self.errands.start(|| id)
-    }
+fn next_id(last: &mut u32) -> TaskId {
+    *last += 1;
+    TaskId::new(*last)
 }
 
 impl Machine for Sync {
@@ -716,8 +702,9 @@ impl Machine for Sync {
                 }
                 continue;
             }
-            if let Some((id, task)) = self.start_errand() {
-                return Step::Start(id, task);
+            let last_id = &mut self.last_id;
+            if let Some(step) = self.errands.poll(|| next_id(last_id)) {
+                return step;
             }
             if let Some(progress) = self.items.pop_front() {
                 return Step::Item(progress);

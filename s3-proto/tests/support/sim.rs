@@ -328,6 +328,8 @@ pub struct Disk {
     pub unreadable: BTreeSet<PathBuf>,
     /// Files that cannot be written to.
     pub read_only: BTreeSet<PathBuf>,
+    /// How often anything was hashed.
+    pub hashed: usize,
 }
 
 impl Disk {
@@ -427,6 +429,7 @@ impl Disk {
                 FileReply::Done
             }
             FileTask::Hash { id, offset, len, algorithm } => {
+                self.hashed += 1;
                 let (path, _) = self.open.get(&id).ok_or_else(missing)?;
                 let range = usize::try_from(offset).unwrap()..usize::try_from(offset + len).unwrap();
                 let bytes =
