@@ -102,8 +102,9 @@ const MAX_DEPTH: usize = 64;
 ///
 /// An object's key is the prefix, with a slash at its end, and the path of the file from the folder on, with slashes.
 /// Objects whose keys end in a slash and which are empty stand for folders and are left out. A key that makes no safe
-/// file name (such as one with `..`, a drive letter, or nothing between two slashes) is a failure of that object, as
-/// is one whose file or folder is in the way of another; whatever fails, the others go on.
+/// file name (such as one with `..`, a drive letter, or nothing between two slashes, and on Windows one that means
+/// another file there, such as `NUL`, `a:b` or `a.`) is a failure of that object, as is one whose file or folder is in
+/// the way of another; whatever fails, the others go on.
 ///
 /// What is there alone is deleted after everything else. The names of the folder's files are held in memory
 /// where the two sides are compared.
