@@ -36,7 +36,8 @@ pub struct UploadOptions {
     /// A source that can be read only once goes in one request if it ends within its first part.
     pub threshold: u64,
     /// Bytes of each part but the last: 5 MiB to 5 GiB. It grows where 10,000 parts would not be enough,
-    /// which takes that the length is known. Default 8 MiB.
+    /// which takes that the length is known. Otherwise 10,000 parts of this size are the most that can be uploaded (78 GiB
+    /// by default; less where a store takes fewer parts), and a longer source is an error. Default 8 MiB.
     pub part_size: u64,
     /// How many parts may be in flight; fewer for a while if the service asks to slow down. Default 8.
     pub concurrency: usize,
