@@ -297,7 +297,7 @@ impl Download {
                 return Err(local("finishing", &self.path, error));
             }
             (_, Outcome::Filed(Err(error))) => return Err(local("using", &self.part_path, error)),
-            (_, Outcome::Read(_)) => return Err(misfit()),
+            (_, Outcome::Read(_)) => return Err(Error::misfit()),
         };
         match (what, reply) {
             (What::Resize, FileReply::Done) => self.resized = true,
@@ -326,7 +326,7 @@ impl Download {
                     self.errands.file(What::Cleanup, FileTask::Remove { path });
                 }
             }
-            _ => return Err(misfit()),
+            _ => return Err(Error::misfit()),
         }
         Ok(())
     }
@@ -372,7 +372,7 @@ impl Download {
             Stage::Creating(None) => self.ranges.begin(),
             stage => {
                 self.stage = stage;
-                return Err(misfit());
+                return Err(Error::misfit());
             }
         }
         Ok(())
@@ -577,7 +577,7 @@ impl Download {
                 _ => None,
             };
             let parts: Option<Vec<_>> = (0..).zip(&self.parts).map(part).collect();
-            let Some(actual) = parts.and_then(combined) else { return Err(misfit()) };
+            let Some(actual) = parts.and_then(combined) else { return Err(Error::misfit()) };
             verify(&actual, expected)?;
         }
         self.stage = Stage::Committing;
@@ -587,7 +587,7 @@ impl Download {
     }
 
     fn report(&self) -> Result<DownloadReport, Error> {
-        let known = self.ranges.known().ok_or_else(misfit)?;
+        let known = self.ranges.known().ok_or_else(Error::misfit)?;
         Ok(DownloadReport {
             object: known.output.clone(),
             bytes: self.ranges.layout().total(),
@@ -726,14 +726,13 @@ impl Machine for Download {
     fn cancel(&mut self, _: Now) {
         // A file that is about to get its name gets it.
         if !matches!(self.stage, Stage::Committing) {
-            self.fail(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+            self.fail(Error::cancelled());
         }
     }
 }
 
 fn local(doing: &str, path: &Path, error: std::io::Error) -> Error {
-    let message = format!("{doing} {} failed: {error}", path.display());
-    Error::new(ErrorKind::LocalIo, message).with_source(error)
+    Error::local_io(format_args!("{doing} {} failed", path.display()), error)
 }
 
 fn slot(parts: &mut [Slot], index: u64) -> Option<&mut Slot> {
@@ -767,8 +766,4 @@ const PART_SUFFIX: &str = ".part";
 /// Whether a file of this name is a download that is not complete.
 pub(super) fn is_part_name(name: &str) -> bool {
     name.starts_with(PART_PREFIX) && name.ends_with(PART_SUFFIX)
-}
-
-fn misfit() -> Error {
-    Error::new(ErrorKind::ApiMisuse, "the driver gave an answer that does not fit the task")
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::files::{FileReply, FileTask};
 use crate::machine::{Answer, Step, Task, TaskId};
-use crate::{Error, ErrorKind, Secret};
+use crate::{Error, Secret};
 
 /// Tasks of which so many at most run at a time, in order; each is known to its owner as `W`.
 pub(crate) struct Errands<W> {
@@ -64,10 +64,7 @@ impl<W> Errands<W> {
             Answer::Filed(result) => Outcome::Filed(result),
             Answer::File(content) => Outcome::Read(content),
             Answer::SourceFailed(error) => Outcome::Filed(Err(io::Error::other(error.into_error()))),
-            _ => {
-                let message = "the driver gave an answer that does not fit the task";
-                return Err(Error::new(ErrorKind::ApiMisuse, message));
-            }
+            _ => return Err(Error::misfit()),
         };
         self.done.push_back((what, outcome));
         Ok(())

@@ -1,6 +1,7 @@
 //! Whether a file has the content of an object.
 
 use super::errands::{Errands, Outcome};
+use crate::Error;
 use crate::call::Call;
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
@@ -9,7 +10,6 @@ use crate::files::{FileId, FileReply, FileTask};
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
 use crate::ops::{ChecksumMode, HeadObject, HeadObjectOutput};
 use crate::session::Session;
-use crate::{Error, ErrorKind};
 
 use super::nested::Nested;
 
@@ -93,8 +93,8 @@ impl SameContent {
                 self.finish(Ok(same));
             }
             Outcome::Filed(Err(error)) if self.result.is_none() => {
-                let message = format!("reading {} failed: {error}", self.path.display());
-                self.finish(Err(Error::new(ErrorKind::LocalIo, message).with_source(error)));
+                let what = format_args!("reading {} failed", self.path.display());
+                self.finish(Err(Error::local_io(what, error)));
             }
             _ => {}
         }
@@ -166,6 +166,6 @@ impl Machine for SameContent {
             return head.cancel(now);
         }
         self.errands.forget(|errand| *errand != Errand::Hash);
-        self.finish(Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller")));
+        self.finish(Err(Error::cancelled()));
     }
 }

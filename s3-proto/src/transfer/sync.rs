@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::download::is_part_name;
 use super::errands::{Errands, Outcome};
@@ -242,8 +242,8 @@ impl Sync {
             Err(error) => {
                 self.walk_failed = true;
                 let path = self.root.join(folder);
-                let message = format!("reading the folder {} failed: {error}", path.display());
-                let error = Error::new(ErrorKind::LocalIo, message).with_source(error);
+                let what = format_args!("reading the folder {} failed", path.display());
+                let error = Error::local_io(what, error);
                 if folder.is_empty() {
                     return Err(error);
                 }
@@ -583,15 +583,15 @@ impl Sync {
             (Errand::Folder(..), _) if self.failure.is_some() => {}
             (Errand::Folder(name, depth), Outcome::Filed(result)) => match result {
                 Ok(FileReply::Listed(entries)) => return self.walked(&name, depth, Ok(entries)),
-                Ok(_) => return Err(misfit()),
+                Ok(_) => return Err(Error::misfit()),
                 Err(error) => return self.walked(&name, depth, Err(error)),
             },
             (Errand::Remove(_), Outcome::Filed(Ok(_))) => self.report.deleted += 1,
             (Errand::Remove(name), Outcome::Filed(Err(error))) => {
-                let message = format!("removing {} failed: {error}", Path::new(&name).display());
-                self.report.fail(name, Error::new(ErrorKind::LocalIo, message).with_source(error));
+                let error = Error::local_io(format_args!("removing {name} failed"), error);
+                self.report.fail(name, error);
             }
-            (_, Outcome::Read(_)) => return Err(misfit()),
+            (_, Outcome::Read(_)) => return Err(Error::misfit()),
         }
         Ok(())
     }
@@ -757,7 +757,7 @@ impl Machine for Sync {
     }
 
     fn cancel(&mut self, now: Now) {
-        self.fail(now, Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+        self.fail(now, Error::cancelled());
     }
 }
 
@@ -770,8 +770,4 @@ impl fmt::Debug for Sync {
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
-}
-
-fn misfit() -> Error {
-    Error::new(ErrorKind::ApiMisuse, "the driver gave an answer that does not fit the task")
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::assembly::{Assembled, Assembly, Content, cancelled_by_caller};
+use super::assembly::{Assembled, Assembly, Content};
 use super::checkpoint::Checkpoint;
 use super::digest::{Digest, DoneParts};
 use super::failure::Cleanup;
@@ -725,7 +725,7 @@ impl Upload {
             }
             Err(error) => {
                 let what = format!("the checkpoint '{}' cannot be written", saver.path.display());
-                self.give_up(local(&what, error));
+                self.give_up(Error::local_io(what, error));
             }
         }
     }
@@ -826,7 +826,7 @@ impl Upload {
                     Source::File { path: file, .. } => path(file),
                     _ => String::new(),
                 };
-                self.end(Err(local(&format!("the file '{name}' cannot be opened"), error)));
+                self.end(Err(Error::local_io(format!("the file '{name}' cannot be opened"), error)));
             }
             (Own::ReadCheckpoint, Answer::File(Ok(None))) => {
                 if let Source::File { info: Some(info), .. } = &self.source {
@@ -843,7 +843,7 @@ impl Upload {
             }
             (Own::Hash(candidate), Answer::Filed(Err(error))) => {
                 let what = format!("part {} of the file cannot be read", candidate.number);
-                self.end(Err(local(&what, error)));
+                self.end(Err(Error::local_io(what, error)));
             }
             (Own::Save, Answer::Filed(result)) => self.saved(result),
             (Own::Remove, Answer::Filed(Err(error))) => {
@@ -860,8 +860,7 @@ impl Upload {
                 if let (Own::Save, Some(saver)) = (&own, &mut self.saver) {
                     saver.busy = false;
                 }
-                let message = "the driver gave an answer that does not fit the task";
-                self.give_up(Error::new(ErrorKind::ApiMisuse, message));
+                self.give_up(Error::misfit());
             }
         }
     }
@@ -931,7 +930,7 @@ impl Machine for Upload {
                 assembly.cancel(&mut self.requests);
                 self.drop_own();
             }
-            _ => self.end(Err(cancelled_by_caller())),
+            _ => self.end(Err(Error::cancelled())),
         }
     }
 }
@@ -964,10 +963,6 @@ fn whole_of(from: SourceId, len: u64) -> Payload {
         0 => Payload::Bytes(Bytes::new()),
         len => Payload::Source { from, offset: 0, len, replayable: true },
     }
-}
-
-fn local(what: &str, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::LocalIo, format!("{what}: {error}")).with_source(error)
 }
 
 fn report(assembly: &Assembly, assembled: Assembled) -> UploadReport {
