@@ -297,7 +297,7 @@ impl Download {
                 return Err(local("finishing", &self.path, error));
             }
             (_, Outcome::Filed(Err(error))) => return Err(local("using", &self.part_path, error)),
-            (_, Outcome::Read(_)) => return Err(Error::misfit()),
+            _ => return Err(Error::misfit()),
         };
         match (what, reply) {
             (What::Resize, FileReply::Done) => self.resized = true,
@@ -717,9 +717,7 @@ impl Machine for Download {
         if !self.errands.has(id) {
             return self.ranges.answer(now, id, answer);
         }
-        if let Err(error) = self.errands.take(id, answer) {
-            self.fail(error);
-        }
+        self.errands.take(id, answer);
         BodyPlan::Discard
     }
 

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::io;
 
+use bytes::Bytes;
+
+use crate::Secret;
+use crate::error::SourceError;
 use crate::files::{FileReply, FileTask};
 use crate::machine::{Answer, Step, Task, TaskId};
-use crate::{Error, Secret};
 
 /// Tasks of which so many at most run at a time, in order; each is known to its owner as `W`.
 pub(crate) struct Errands<W> {
@@ -21,6 +24,9 @@ pub(crate) struct Errands<W> {
 pub(crate) enum Outcome {
     Filed(io::Result<FileReply>),
     Read(Result<Option<Secret<Vec<u8>>>, String>),
+    Filled(Result<Bytes, SourceError>),
+    /// The driver gave an answer to something else.
+    Misfit,
 }
 
 impl<W> Errands<W> {
@@ -56,18 +62,18 @@ impl<W> Errands<W> {
         Some(Step::Start(id, task))
     }
 
-    /// Whether this is the answer to one of them; it is noted.
-    pub(crate) fn take(&mut self, id: TaskId, answer: Answer<'_>) -> Result<(), Error> {
-        let Some(index) = self.running.iter().position(|(running, _)| *running == id) else { return Ok(()) };
+    /// Notes the answer to one of them.
+    pub(crate) fn take(&mut self, id: TaskId, answer: Answer<'_>) {
+        let Some(index) = self.running.iter().position(|(running, _)| *running == id) else { return };
         let (_, what) = self.running.swap_remove(index);
         let outcome = match answer {
             Answer::Filed(result) => Outcome::Filed(result),
             Answer::File(content) => Outcome::Read(content),
-            Answer::SourceFailed(error) => Outcome::Filed(Err(io::Error::other(error.into_error()))),
-            _ => return Err(Error::misfit()),
+            Answer::Filled(bytes) => Outcome::Filled(bytes),
+            Answer::SourceFailed(error) => Outcome::Filled(Err(error)),
+            _ => Outcome::Misfit,
         };
         self.done.push_back((what, outcome));
-        Ok(())
     }
 
     pub(crate) fn has(&self, id: TaskId) -> bool {
@@ -78,9 +84,10 @@ impl<W> Errands<W> {
         self.done.pop_front()
     }
 
-    /// Forgets what has not started, and what is under way unless it has to come to its end.
+    /// Forgets what has not started, and all others unless they have to come to their end.
     pub(crate) fn forget(&mut self, has_to_end: impl Fn(&W) -> bool) {
         self.waiting.clear();
+        self.done.retain(|(what, _)| has_to_end(what));
         let dropped = self.running.extract_if(.., |(_, what)| !has_to_end(what));
         self.cancelled.extend(dropped.map(|(id, _)| id));
     }

@@ -96,7 +96,8 @@ impl SameContent {
                 let what = format_args!("reading {} failed", self.path.display());
                 self.finish(Err(Error::local_io(what, error)));
             }
-            _ => {}
+            Outcome::Filed(Ok(FileReply::Done) | Err(_)) => {}
+            _ => self.finish(Err(Error::misfit())),
         }
     }
 
@@ -155,9 +156,7 @@ impl Machine for SameContent {
         if let Some(head) = self.head.as_mut().filter(|head| head.owns(id)) {
             return head.answer(now, id, answer);
         }
-        if let Err(error) = self.errands.take(id, answer) {
-            self.finish(Err(error));
-        }
+        self.errands.take(id, answer);
         BodyPlan::Discard
     }
 

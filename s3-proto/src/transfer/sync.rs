@@ -591,7 +591,7 @@ impl Sync {
                 let error = Error::local_io(format_args!("removing {name} failed"), error);
                 self.report.fail(name, error);
             }
-            (_, Outcome::Read(_)) => return Err(Error::misfit()),
+            _ => return Err(Error::misfit()),
         }
         Ok(())
     }
@@ -750,9 +750,7 @@ impl Machine for Sync {
         if let Some(deletion) = self.deletion.as_mut().filter(|deletion| deletion.owns(id)) {
             return deletion.answer(now, id, answer);
         }
-        if let Err(error) = self.errands.take(id, answer) {
-            self.fail(now, error);
-        }
+        self.errands.take(id, answer);
         BodyPlan::Discard
     }
 
