@@ -62,7 +62,7 @@ impl Files {
             }
             FileTask::Resize { id, len } => self.get(id)?.set_len(len)?,
             FileTask::Hash { id, offset, len, algorithm } => {
-                return hash(&*self.get(id)?, offset, len, &algorithm);
+                return hash(|| self.get(id), offset, len, &algorithm);
             }
             FileTask::Commit { id, from, to } => {
                 // On the disk before it has its name: after a crash of the system the name means whole content.
@@ -117,14 +117,20 @@ fn create(path: &Path, keep: bool) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(!keep).open(path)
 }
 
-fn hash(file: &File, offset: u64, len: u64, algorithm: &ChecksumAlgorithm) -> io::Result<FileReply> {
+/// The file is looked up for each piece: closing it ends what nobody waits for any more.
+fn hash(
+    file: impl Fn() -> io::Result<Arc<File>>,
+    offset: u64,
+    len: u64,
+    algorithm: &ChecksumAlgorithm,
+) -> io::Result<FileReply> {
     let mut hasher = Hasher::new(algorithm).map_err(io::Error::other)?;
     let mut buffer = vec![0; usize::try_from(len).unwrap_or(PIECE).min(PIECE)];
     let (mut at, end) = (offset, offset.saturating_add(len));
     while at < end {
         let wanted = usize::try_from(end - at).unwrap_or(PIECE).min(buffer.len());
         let piece = buffer.get_mut(..wanted).unwrap_or_default();
-        if read_full_at(file, piece, at)? < wanted {
+        if read_full_at(&*file()?, piece, at)? < wanted {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         hasher.update(piece);
@@ -196,6 +202,8 @@ fn info(metadata: &Metadata) -> FileInfo {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     const ID: FileId = FileId::new(1);
@@ -249,6 +257,22 @@ mod tests {
         let Ok(FileReply::Hashed(checksum)) = hash(9) else { panic!("no checksum") };
         assert_eq!(checksum.bytes(), 0xCBF4_3926_u32.to_be_bytes());
         assert_eq!(hash(12).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn closing_a_file_ends_its_hashing_at_the_next_piece() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let len = 10 * PIECE as u64;
+        file.set_len(len).unwrap();
+        let looks = Cell::new(0);
+        let open_for_three = || {
+            looks.set(looks.get() + 1);
+            if looks.get() <= 3 { Ok(file.clone()) } else { Err(io::ErrorKind::NotFound.into()) }
+        };
+
+        let error = hash(open_for_three, 0, len, &ChecksumAlgorithm::Crc32).unwrap_err();
+
+        assert_eq!((error.kind(), looks.get()), (io::ErrorKind::NotFound, 4));
     }
 
     #[test]

@@ -47,7 +47,8 @@ pub enum FileTask {
         /// Bytes.
         len: u64,
     },
-    /// Compute the checksum of a range of an open file. Answer: [`FileReply::Hashed`].
+    /// Compute the checksum of a range of an open file. Answer: [`FileReply::Hashed`]. If the file is closed meanwhile,
+    /// nobody wants it any more, and it had better end early.
     Hash {
         /// Which file.
         id: FileId,

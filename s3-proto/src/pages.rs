@@ -208,7 +208,7 @@ impl<O: Paginated> Machine for Entries<O> {
         if self.pages.call.is_some() {
             self.pages.cancel(now);
         } else if self.end.as_ref().is_none_or(Result::is_ok) {
-            self.end = Some(Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller")));
+            self.end = Some(Err(Error::cancelled()));
         }
     }
 }

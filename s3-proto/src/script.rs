@@ -106,7 +106,7 @@ impl Tasks {
                 let message = format!("the answer is longer than the limit of {MAX_ANSWER} bytes");
                 return Err(Error::new(ErrorKind::MalformedResponse, message).with_phase(Phase::Body));
             }
-            _ => return Err(misfit()),
+            _ => return Err(Error::misfit()),
         };
         let expected =
             head.headers.get(http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
@@ -134,7 +134,7 @@ impl Tasks {
     ) -> Result<Result<Option<Secret<Vec<u8>>>, String>, Error> {
         match self.ask(Wanted::Task(Task::ReadFile(path))).await? {
             Reply::File(content) => Ok(content),
-            _ => Err(misfit()),
+            _ => Err(Error::misfit()),
         }
     }
 
@@ -147,10 +147,9 @@ impl Tasks {
         match self.ask(Wanted::Task(Task::File(FileTask::Save { path, content }))).await? {
             Reply::Filed(Ok(_)) => Ok(()),
             Reply::Filed(Err(error)) => {
-                let message = format!("{shown} could not be written: {error}");
-                Err(Error::new(ErrorKind::LocalIo, message).with_source(error))
+                Err(Error::local_io(format_args!("{shown} could not be written"), error))
             }
-            _ => Err(misfit()),
+            _ => Err(Error::misfit()),
         }
     }
 
@@ -163,7 +162,7 @@ impl Tasks {
             Reply::Resolved(addresses) => addresses.map_err(|why| {
                 Error::new(ErrorKind::Dns, format!("'{}' has no address: {why}", host.escape_debug()))
             }),
-            _ => Err(misfit()),
+            _ => Err(Error::misfit()),
         }
     }
 
@@ -174,7 +173,7 @@ impl Tasks {
     pub async fn run(&self, argv: Secret<Vec<String>>, limit: Duration) -> Result<Exit, Error> {
         match self.ask(Wanted::Task(Task::Run { argv, limit })).await? {
             Reply::Exited(exit) => exit.map_err(|why| Error::new(ErrorKind::LocalIo, why)),
-            _ => Err(misfit()),
+            _ => Err(Error::misfit()),
         }
     }
 
@@ -188,7 +187,7 @@ impl Tasks {
     ) -> Result<Credentials, Error> {
         match self.ask(Wanted::Task(Task::Provide(Provide::new(future)))).await? {
             Reply::Provided(result) => result,
-            _ => Err(misfit()),
+            _ => Err(Error::misfit()),
         }
     }
 
@@ -222,10 +221,6 @@ impl fmt::Debug for Tasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tasks")
     }
-}
-
-fn misfit() -> Error {
-    Error::new(ErrorKind::ApiMisuse, "the driver gave an answer that does not fit the task")
 }
 
 /// A script that is under way.
@@ -298,7 +293,7 @@ impl<T: Send + 'static> Machine for Script<T> {
         let Some(flow) = &mut self.flow else { return Step::Done(Err(polled_after_done())) };
         if self.cancelled {
             self.flow = None;
-            return Step::Done(Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller")));
+            return Step::Done(Err(Error::cancelled()));
         }
         match &self.state {
             State::Running(_) | State::Reading(..) => return Step::Wait(None),

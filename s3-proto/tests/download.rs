@@ -78,9 +78,17 @@ fn an_object_of_any_size_becomes_the_file() {
 }
 
 #[test]
-fn a_small_object_takes_one_request() {
+fn a_small_object_takes_one_request_unless_its_checksum_has_to_be_asked_for() {
     let mut sim = Sim::new(store(10));
     sim.run(to_file(&options())).output();
+    assert_eq!(sim.requests, ["GET /k bytes=0-9", "HEAD /k "]);
+
+    // Other stores than Amazon's name it with a range that is all of the object.
+    let mut sim = Sim::new(store(10)).meddling(|_, store, reply| {
+        reply.set("x-amz-checksum-crc64nvme", store.objects["k"].checksum.as_ref().unwrap().to_string());
+    });
+    let report = sim.run(to_file(&options())).output();
+    assert_eq!(report.verified, store(10).objects["k"].checksum);
     assert_eq!(sim.requests, ["GET /k bytes=0-9"]);
 }
 
@@ -210,11 +218,13 @@ fn every_kind_of_checksum_is_compared() {
     ];
     for object in objects {
         for (part_size, seed) in [(10, 0), (10, 1), (10, 2), (200, 0), (95, 0)] {
-            let mut options = options();
-            options.part_size = part_size;
+            let [mut options, mut resumable] = [options(), resumable()];
+            (options.part_size, resumable.part_size) = (part_size, part_size);
             let mut sim = Sim::new(Store::with("k", object.clone())).seeded(seed);
-            let report = sim.run(to_file(&options)).output();
-            assert_eq!(report.verified, object.checksum, "in parts of {part_size}");
+            for options in [&options, &resumable] {
+                let report = sim.run(to_file(options)).output();
+                assert_eq!(report.verified, object.checksum, "in parts of {part_size}");
+            }
             let all = sim.run(DownloadToMemory::new(session(), op(), &options)).output();
             assert_eq!(all.report.verified, object.checksum, "in memory, in parts of {part_size}");
             assert_eq!(all.bytes, bytes(len));
@@ -704,6 +714,48 @@ fn cancelling_while_it_finds_out_what_is_there_loses_nothing() {
         sim.run(to_file(&resumable())).error();
         let mut again = Sim::new(store(95)).with_disk(std::mem::take(&mut sim.disk));
         assert!(again.run(to_file(&resumable())).output().resumed >= kept, "cancelled after {steps}");
+    }
+}
+
+#[test]
+fn conditions_hold_for_what_is_gone_on_with() {
+    let etag = s3_proto::ETag::new(&store(95).objects["k"].etag);
+    let (mut unmet, mut met) = ([op(), op()], [op(), op()]);
+    (unmet[0].if_match, met[0].if_match) = (Some("other".into()), Some(etag.clone()));
+    (unmet[1].if_none_match, met[1].if_none_match) = (Some(etag), Some("other".into()));
+    let kinds = [ErrorKind::PreconditionFailed, ErrorKind::NotModified];
+    for ((unmet, met), kind) in unmet.into_iter().zip(met).zip(kinds) {
+        let mut sim = Sim::new(store(95)).with_disk(unfinished());
+        let before = sim.disk.files.clone();
+        let error = sim.run(Download::new(session(), unmet, "dir/file", &resumable())).error();
+        assert_eq!((error.kind(), error.key()), (kind, Some("k")), "{error}");
+        assert!(!error.message().contains("replaced"), "{error}");
+        assert_eq!(sim.disk.files, before);
+        let report = sim.run(Download::new(session(), met, "dir/file", &resumable())).output();
+        assert!(report.resumed > 0);
+    }
+}
+
+#[test]
+fn nothing_is_hashed_any_more_once_it_was_cancelled() {
+    let hashed_whole = Store::with("k", Object::new(bytes(95)).with_checksum(A::Sha256));
+    let hashed_again = Store::with("k", Object::new(bytes(8)).with_checksum(A::Crc32));
+    for (store, disk) in
+        [(hashed_whole, Disk::default()), (hashed_again, Disk::default()), (store(95), unfinished())]
+    {
+        let run = |stop, cancel| {
+            let mut sim = Sim::new(store.clone()).with_disk(disk.clone());
+            (sim.stop_after, sim.cancel_after) = (stop, cancel);
+            let end = sim.run(to_file(&resumable()));
+            (sim.disk.hashed, matches!(end, End::Done(Err(_))))
+        };
+        let (all, _) = run(None, None);
+        assert!(all > 0);
+        for step in 0..100 {
+            let (before, _) = run(Some(step), None);
+            let (after, was_cancelled) = run(None, Some(step));
+            assert!(after == before || !was_cancelled, "{} more after step {step}", after - before);
+        }
     }
 }
 

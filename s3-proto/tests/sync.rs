@@ -424,6 +424,71 @@ fn a_list_that_fails_fails_it_and_deletes_nothing() {
 }
 
 #[test]
+fn a_list_that_fails_ends_what_is_under_way_and_what_was_done_is_told() {
+    let long = "0123456789abcdef0123456789";
+    let (mut done, mut ended) = (0, 0);
+    for seed in 0..20 {
+        let mut store = Store::of([("p/a", "1"), ("p/b", long), ("p/c", "2"), ("p/d", long), ("p/e", "3")]);
+        store.page = 4;
+        let mut has_failed = false;
+        let mut sim = Sim::new(store).seeded(seed).meddling(move |request, _, reply| {
+            if query(request, "continuation-token").is_some() {
+                *reply = Reply::error(403, "AccessDenied");
+                has_failed = true;
+            } else if has_failed && key_of(request) == "p/c" {
+                *reply = Reply::error(403, "AccessDenied");
+            }
+        });
+        let error = sim.run(down(copying())).error();
+        assert_eq!(error.kind(), ErrorKind::AccessDenied);
+        let report = &error.sync_interrupted().unwrap().report;
+        let names = sim.disk.names();
+        assert_eq!(report.transferred, names.len() as u64, "{names:?}");
+        assert!(!names.iter().any(|name| name.contains(".part")), "{names:?}");
+        assert!(report.failures.iter().all(|f| f.error.kind() == ErrorKind::AccessDenied));
+        assert_eq!(report.failed, report.failures.len() as u64);
+        done += report.transferred;
+        ended += 4 - report.transferred - report.failed;
+    }
+    assert!(done > 0 && ended > 0, "{done} were done, and {ended} ended");
+}
+
+#[test]
+fn what_was_deleted_before_it_was_cancelled_is_told() {
+    let here = [("dir/1", ""), ("dir/2", ""), ("dir/3", ""), ("dir/4", ""), ("dir/5", ""), ("dir/6", "")];
+    let mut told = 0;
+    for step in 0..20 {
+        let mut sim = Sim::new(Store::default()).with_disk(Disk::with(here));
+        sim.cancel_after = Some(step);
+        let options = comparing(Compare::SizeAndTime).with(|o| o.delete = true);
+        let End::Done(Err(error)) = sim.run(down(options)) else { continue };
+        let deleted = error.sync_interrupted().unwrap().report.deleted;
+        assert_eq!(deleted, 6 - sim.disk.files.len() as u64, "step {step}");
+        told += deleted;
+    }
+    assert!(told > 0);
+}
+
+#[test]
+fn no_file_is_hashed_any_more_once_all_was_cancelled() {
+    let (mut store, disk) = differing();
+    for object in store.objects.values_mut() {
+        *object = object.clone().with_checksum(A::Crc32c);
+    }
+    let run = |stop, cancel| {
+        let mut sim = Sim::new(store.clone()).with_disk(disk.clone());
+        (sim.stop_after, sim.cancel_after) = (stop, cancel);
+        let end = sim.run(up(comparing(Compare::Checksum)));
+        (sim.disk.hashed, matches!(end, End::Done(Err(_))))
+    };
+    assert!(run(None, None).0 > 0);
+    for step in 0..40 {
+        let ((before, _), (after, was_cancelled)) = (run(Some(step), None), run(None, Some(step)));
+        assert!(after == before || !was_cancelled, "step {step}");
+    }
+}
+
+#[test]
 fn downloads_that_were_not_completed_are_no_files() {
     let disk = Disk::with([("dir/a", "1"), ("dir/.s3-0123456789abcdef.part", "half")]);
     let mut sim = Sim::new(Store::default()).with_disk(disk);
@@ -447,6 +512,9 @@ fn cancelling_at_any_step_leaves_whole_files_only() {
             sim.cancel_after = Some(step);
             if let End::Done(Err(error)) = sim.run(down(copying())) {
                 assert_eq!(error.kind(), ErrorKind::Cancelled);
+                let report = &error.sync_interrupted().unwrap().report;
+                assert_eq!(report.transferred, files(&sim).len() as u64, "step {step}");
+                assert_eq!(report.failed, 0, "{:?}", report.failures);
             }
             let all = pairs(&TREE);
             assert!(files(&sim).iter().all(|file| all.contains(file)), "step {step}: {:?}", sim.disk.names());

@@ -459,6 +459,70 @@ fn a_checkpoint_of_something_else_is_refused() {
     }
 }
 
+/// What may be set of an object, each beside `put`.
+fn other_settings() -> Vec<PutObject> {
+    let sets: [fn(&mut PutObject); 6] = [
+        |op| op.content_type = Some("video/mp4".into()),
+        |op| drop(op.metadata.insert("title".into(), "Night".into())),
+        |op| op.acl = Some("bucket-owner-full-control".into()),
+        |op| op.storage_class = Some(StorageClass::from("GLACIER_IR")),
+        |op| op.tagging = Some("a=1".into()),
+        |op| op.server_side_encryption = Some(ServerSideEncryption::from("aws:kms")),
+    ];
+    let of = |set: fn(&mut PutObject)| {
+        let mut op = put(Payload::Empty);
+        set(&mut op);
+        op
+    };
+    sets.into_iter().map(of).collect()
+}
+
+#[test]
+fn an_upload_with_other_settings_does_not_go_on() {
+    for op in other_settings() {
+        let mut yard = yard().with_fates(first_attempt(3, Fate::Refused(403, "AccessDenied")));
+        yard.run(Upload::file(session(), op.clone(), FILE, with_checkpoint())).error();
+        let before = yard.file(CHECKPOINT).content.clone();
+        yard.seen.clear();
+
+        let error = yard.run(of_file(with_checkpoint())).error();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.message().contains("began with other settings"), "{error}");
+        assert_eq!((yard.seen.len(), yard.store.uploads.len()), (0, 1));
+        assert_eq!(yard.file(CHECKPOINT).content, before);
+
+        let mut same = op;
+        same.expected_bucket_owner = Some("111122223333".into());
+        let report = yard.run(Upload::file(session(), same, FILE, with_checkpoint())).ok();
+        assert!(report.parts_found > 0, "what does not concern the object kept it from going on");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_say_the_settings_is_gone_on_with() {
+    let mut yard = yard().with_fates(first_attempt(3, Fate::Refused(403, "AccessDenied")));
+    yard.run(of_file(with_checkpoint())).error();
+    let mut saved = Checkpoint::parse(&yard.file(CHECKPOINT).content).unwrap();
+    assert!(saved.settings.take().is_some());
+    yard.file(CHECKPOINT).content = saved.to_bytes();
+
+    let report = yard.run(Upload::file(session(), other_settings().remove(0), FILE, with_checkpoint())).ok();
+
+    assert!(report.parts_found > 0);
+}
+
+#[test]
+fn a_checkpoint_does_not_depend_on_the_customers_key() {
+    let settings = |key| {
+        let mut op = put(Payload::Empty);
+        op.sse_customer_key = Some(SseCustomerKey::new(key));
+        let mut yard = yard().with_fates(first_attempt(3, Fate::Refused(403, "AccessDenied")));
+        yard.run(Upload::file(session(), op, FILE, with_checkpoint())).error();
+        Checkpoint::parse(&yard.file(CHECKPOINT).content).unwrap().settings
+    };
+    assert_eq!(settings([7; 32]), settings([8; 32]));
+}
+
 #[test]
 fn an_upload_in_parts_does_not_go_on_where_only_one_request_would_do() {
     let mut first = yard().with_fates(first_attempt(3, Fate::Refused(403, "AccessDenied")));

@@ -232,6 +232,21 @@ impl Error {
         Self::new(ErrorKind::InvalidInput, message).with_phase(Phase::Sign)
     }
 
+    /// The caller wants no more.
+    pub(crate) fn cancelled() -> Self {
+        Self::new(ErrorKind::Cancelled, "cancelled by the caller")
+    }
+
+    /// An answer to a task that asked for something else.
+    pub(crate) fn misfit() -> Self {
+        Self::new(ErrorKind::ApiMisuse, "the driver gave an answer that does not fit the task")
+    }
+
+    /// The system refused what was to be done with a file.
+    pub(crate) fn local_io(what: impl fmt::Display, error: std::io::Error) -> Self {
+        Self::new(ErrorKind::LocalIo, format!("{what}: {error}")).with_source(error)
+    }
+
     /// What sort of thing went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -140,8 +140,7 @@ impl Exchange {
                 if !matches!(self.state, State::Sent(_) | State::Collecting(..) | State::Streaming(_)) {
                     return BodyPlan::Discard;
                 }
-                let message = "the driver gave an answer that does not fit the task";
-                self.state = State::Failed(Error::new(ErrorKind::ApiMisuse, message));
+                self.state = State::Failed(Error::misfit());
             }
         }
         BodyPlan::Discard

@@ -435,7 +435,7 @@ impl Exchange {
     }
 
     pub(crate) fn cancel(&mut self) {
-        self.fail(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+        self.fail(Error::cancelled());
     }
 
     /// Ends the call with this error. The task that runs is cancelled first.

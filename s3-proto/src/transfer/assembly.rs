@@ -329,13 +329,13 @@ impl Assembly {
             Stage::Creating { cancelled } => *cancelled = true,
             Stage::Aborting(ending) => {
                 if matches!(ending, Ending::Restart(_)) {
-                    *ending = Ending::Fail(self.target.describe(cancelled_by_caller()));
+                    *ending = Ending::Fail(self.target.describe(Error::cancelled()));
                 }
             }
             Stage::Over(_) => {}
             _ => {
                 requests.clear();
-                self.fail(requests, cancelled_by_caller());
+                self.fail(requests, Error::cancelled());
             }
         }
     }
@@ -493,10 +493,10 @@ impl Assembly {
                 if cancelled {
                     // Nothing is in it that would be worth keeping.
                     self.keep = false;
-                    self.fail(requests, cancelled_by_caller());
+                    self.fail(requests, Error::cancelled());
                 }
             }
-            Err(_) if cancelled => self.fail(requests, cancelled_by_caller()),
+            Err(_) if cancelled => self.fail(requests, Error::cancelled()),
             Err(error) => self.stage = Stage::Over(Some(Err(error.with_ambiguity(false)))),
         }
     }
@@ -663,10 +663,6 @@ fn is_refused(exchange: &Exchange, error: &Error) -> bool {
 
 fn can_be_sent_again(job: &Job) -> bool {
     !matches!(job, Job::Put(op) if matches!(op.body, Payload::Source { replayable: false, .. }))
-}
-
-pub(super) fn cancelled_by_caller() -> Error {
-    Error::new(ErrorKind::Cancelled, "cancelled by the caller")
 }
 
 fn missing(what: &str) -> Error {

@@ -1,6 +1,6 @@
 //! Copies of any size, inside of the service.
 
-use super::assembly::{Assembled, Assembly, Content, cancelled_by_caller};
+use super::assembly::{Assembled, Assembly, Content};
 use super::digest::Digest;
 use super::fleet::Event;
 use super::plan::Plan;
@@ -322,7 +322,7 @@ impl Machine for Copy {
         match (&mut self.assembly, &self.stage) {
             (_, Stage::Ending(_) | Stage::Over) => {}
             (Some(assembly), Stage::Sending) => assembly.cancel(&mut self.requests),
-            _ => self.end(Err(cancelled_by_caller())),
+            _ => self.end(Err(Error::cancelled())),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::fleet::{self, Fleet};
 use super::nested::Nested;
 use super::requests::answer_of;
 use super::window::Window;
+use crate::Error;
 use crate::client::polled_after_done;
 use crate::error::kind_of_code;
 use crate::exchange::{Exchange, Goal};
@@ -19,7 +20,6 @@ use crate::pages::Pages;
 use crate::retry::{RetryReason, Rng, backoff};
 use crate::session::Session;
 use crate::validate::MAX_DELETE_KEYS;
-use crate::{Error, ErrorKind};
 
 /// How many objects are deleted. Plain data: change any field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -421,6 +421,6 @@ impl Machine for DeleteMany {
     }
 
     fn cancel(&mut self, now: Now) {
-        self.fail(now, Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+        self.fail(now, Error::cancelled());
     }
 }

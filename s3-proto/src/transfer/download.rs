@@ -129,6 +129,13 @@ enum What {
     Cleanup,
 }
 
+impl What {
+    /// Whether it only reads, and may take long.
+    fn is_hash(self) -> bool {
+        matches!(self, Self::Rehash(_) | Self::HashPart(_) | Self::Segment(_))
+    }
+}
+
 #[derive(Debug)]
 enum Stage {
     /// Reading what is kept of a download before this.
@@ -290,7 +297,7 @@ impl Download {
                 return Err(local("finishing", &self.path, error));
             }
             (_, Outcome::Filed(Err(error))) => return Err(local("using", &self.part_path, error)),
-            (_, Outcome::Read(_)) => return Err(misfit()),
+            _ => return Err(Error::misfit()),
         };
         match (what, reply) {
             (What::Resize, FileReply::Done) => self.resized = true,
@@ -319,7 +326,7 @@ impl Download {
                     self.errands.file(What::Cleanup, FileTask::Remove { path });
                 }
             }
-            _ => return Err(misfit()),
+            _ => return Err(Error::misfit()),
         }
         Ok(())
     }
@@ -365,7 +372,7 @@ impl Download {
             Stage::Creating(None) => self.ranges.begin(),
             stage => {
                 self.stage = stage;
-                return Err(misfit());
+                return Err(Error::misfit());
             }
         }
         Ok(())
@@ -428,15 +435,19 @@ impl Download {
 
     fn arrived(&mut self, part: Part) {
         let Part { index, checksum, .. } = part;
-        let is_only = self.parts.len() == 1;
-        if is_only && let (Some(sum), Some(segment)) = (&checksum, self.segments.first_mut()) {
-            // It was compared as it came.
-            if *sum == segment.checksum {
-                segment.state = SegmentState::Right;
-            }
+        let mut was_compared = false;
+        if self.parts.len() == 1
+            && let Some(segment) = self.segments.first_mut()
+            && checksum.as_ref() == Some(&segment.checksum)
+        {
+            segment.state = SegmentState::Right;
+            was_compared = true;
         }
         match self.ranges.hash() {
-            Some(algorithm) if !is_only && checksum.as_ref().is_none_or(|c| c.algorithm() != algorithm) => {
+            // The first part was asked for before anybody knew which checksum the object has.
+            Some(algorithm)
+                if !was_compared && checksum.as_ref().is_none_or(|c| c.algorithm() != algorithm) =>
+            {
                 let range = self.ranges.layout().place(index);
                 self.errands.file(What::HashPart(index), hash(self.file, range, algorithm));
             }
@@ -566,7 +577,7 @@ impl Download {
                 _ => None,
             };
             let parts: Option<Vec<_>> = (0..).zip(&self.parts).map(part).collect();
-            let Some(actual) = parts.and_then(combined) else { return Err(misfit()) };
+            let Some(actual) = parts.and_then(combined) else { return Err(Error::misfit()) };
             verify(&actual, expected)?;
         }
         self.stage = Stage::Committing;
@@ -576,7 +587,7 @@ impl Download {
     }
 
     fn report(&self) -> Result<DownloadReport, Error> {
-        let known = self.ranges.known().ok_or_else(misfit)?;
+        let known = self.ranges.known().ok_or_else(Error::misfit)?;
         Ok(DownloadReport {
             object: known.output.clone(),
             bytes: self.ranges.layout().total(),
@@ -592,7 +603,7 @@ impl Download {
             return;
         }
         self.ranges.clear();
-        self.errands.forget_waiting();
+        self.errands.forget(|what| !what.is_hash());
         self.items.clear();
         self.failure = Some(error.with_target("GetObject", Some(&self.op.bucket), Some(&self.op.key)));
         self.stage = Stage::Cleaning(Clean::Save);
@@ -657,8 +668,8 @@ impl Machine for Download {
                 continue;
             }
             let ranges = &mut self.ranges;
-            if let Some((id, task)) = self.errands.start(|| ranges.new_id()) {
-                return Step::Start(id, task);
+            if let Some(step) = self.errands.poll(|| ranges.new_id()) {
+                return step;
             }
             if let Some(progress) = self.items.pop_front() {
                 return Step::Item(progress);
@@ -706,23 +717,20 @@ impl Machine for Download {
         if !self.errands.has(id) {
             return self.ranges.answer(now, id, answer);
         }
-        if let Err(error) = self.errands.take(id, answer) {
-            self.fail(error);
-        }
+        self.errands.take(id, answer);
         BodyPlan::Discard
     }
 
     fn cancel(&mut self, _: Now) {
         // A file that is about to get its name gets it.
         if !matches!(self.stage, Stage::Committing) {
-            self.fail(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+            self.fail(Error::cancelled());
         }
     }
 }
 
 fn local(doing: &str, path: &Path, error: std::io::Error) -> Error {
-    let message = format!("{doing} {} failed: {error}", path.display());
-    Error::new(ErrorKind::LocalIo, message).with_source(error)
+    Error::local_io(format_args!("{doing} {} failed", path.display()), error)
 }
 
 fn slot(parts: &mut [Slot], index: u64) -> Option<&mut Slot> {
@@ -756,8 +764,4 @@ const PART_SUFFIX: &str = ".part";
 /// Whether a file of this name is a download that is not complete.
 pub(super) fn is_part_name(name: &str) -> bool {
     name.starts_with(PART_PREFIX) && name.ends_with(PART_SUFFIX)
-}
-
-fn misfit() -> Error {
-    Error::new(ErrorKind::ApiMisuse, "the driver gave an answer that does not fit the task")
 }

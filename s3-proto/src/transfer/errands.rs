@@ -3,15 +3,20 @@
 use std::collections::VecDeque;
 use std::io;
 
+use bytes::Bytes;
+
+use crate::Secret;
+use crate::error::SourceError;
 use crate::files::{FileReply, FileTask};
-use crate::machine::{Answer, Task, TaskId};
-use crate::{Error, ErrorKind, Secret};
+use crate::machine::{Answer, Step, Task, TaskId};
 
 /// Tasks of which so many at most run at a time, in order; each is known to its owner as `W`.
 pub(crate) struct Errands<W> {
     most: usize,
     waiting: VecDeque<(W, Task)>,
     running: Vec<(TaskId, W)>,
+    /// Those that were under way when they were forgotten.
+    cancelled: VecDeque<TaskId>,
     done: VecDeque<(W, Outcome)>,
 }
 
@@ -19,11 +24,20 @@ pub(crate) struct Errands<W> {
 pub(crate) enum Outcome {
     Filed(io::Result<FileReply>),
     Read(Result<Option<Secret<Vec<u8>>>, String>),
+    Filled(Result<Bytes, SourceError>),
+    /// The driver gave an answer to something else.
+    Misfit,
 }
 
 impl<W> Errands<W> {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, waiting: VecDeque::new(), running: Vec::new(), done: VecDeque::new() }
+        Self {
+            most,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            cancelled: VecDeque::new(),
+            done: VecDeque::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, what: W, task: Task) {
@@ -34,32 +48,32 @@ impl<W> Errands<W> {
         self.add(what, Task::File(task));
     }
 
-    /// The next to start, if there is one and there is room; it is taken to have started.
-    pub(crate) fn start(&mut self, new_id: impl FnOnce() -> TaskId) -> Option<(TaskId, Task)> {
+    /// Which one the driver is to cancel, or to start if there is room; it is taken to do so.
+    pub(crate) fn poll<I, T>(&mut self, new_id: impl FnOnce() -> TaskId) -> Option<Step<I, T>> {
+        if let Some(id) = self.cancelled.pop_front() {
+            return Some(Step::Cancel(id));
+        }
         if self.running.len() >= self.most {
             return None;
         }
         let (what, task) = self.waiting.pop_front()?;
         let id = new_id();
         self.running.push((id, what));
-        Some((id, task))
+        Some(Step::Start(id, task))
     }
 
-    /// Whether this is the answer to one of them; it is noted.
-    pub(crate) fn take(&mut self, id: TaskId, answer: Answer<'_>) -> Result<(), Error> {
-        let Some(index) = self.running.iter().position(|(running, _)| *running == id) else { return Ok(()) };
+    /// Notes the answer to one of them.
+    pub(crate) fn take(&mut self, id: TaskId, answer: Answer<'_>) {
+        let Some(index) = self.running.iter().position(|(running, _)| *running == id) else { return };
+        let (_, what) = self.running.swap_remove(index);
         let outcome = match answer {
             Answer::Filed(result) => Outcome::Filed(result),
             Answer::File(content) => Outcome::Read(content),
-            Answer::SourceFailed(error) => Outcome::Filed(Err(io::Error::other(error.into_error()))),
-            _ => {
-                let message = "the driver gave an answer that does not fit the task";
-                return Err(Error::new(ErrorKind::ApiMisuse, message));
-            }
+            Answer::Filled(bytes) => Outcome::Filled(bytes),
+            Answer::SourceFailed(error) => Outcome::Filled(Err(error)),
+            _ => Outcome::Misfit,
         };
-        let (_, what) = self.running.swap_remove(index);
         self.done.push_back((what, outcome));
-        Ok(())
     }
 
     pub(crate) fn has(&self, id: TaskId) -> bool {
@@ -70,13 +84,19 @@ impl<W> Errands<W> {
         self.done.pop_front()
     }
 
-    /// Forgets what has not started.
-    pub(crate) fn forget_waiting(&mut self) {
+    /// Forgets what has not started, and all others unless they have to come to their end.
+    pub(crate) fn forget(&mut self, has_to_end: impl Fn(&W) -> bool) {
         self.waiting.clear();
+        self.done.retain(|(what, _)| has_to_end(what));
+        let dropped = self.running.extract_if(.., |(_, what)| !has_to_end(what));
+        self.cancelled.extend(dropped.map(|(id, _)| id));
     }
 
     /// Whether nothing is to be done, under way, or to be looked at.
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.running.is_empty() && self.done.is_empty()
+        self.waiting.is_empty()
+            && self.running.is_empty()
+            && self.cancelled.is_empty()
+            && self.done.is_empty()
     }
 }

@@ -60,7 +60,10 @@ impl<D: Driver> Client<D> {
     }
 
     /// Uploads from a source, which need not know how long it is. Of one that can be read only once, as many
-    /// parts are held in memory as may be in flight. See [`Upload`].
+    /// parts are held in memory as may be in flight.
+    ///
+    /// If it does not say how long it is, it may have as many bytes as 10,000 [parts](UploadRequest::part_size) at most,
+    /// which is 78 GiB by default: set a larger part size for more. See [`Upload`].
     pub fn upload_stream(
         &self,
         bucket: impl Into<String>,
@@ -153,7 +156,8 @@ impl<D: Driver> UploadRequest<D> {
         self
     }
 
-    /// Bytes of each part but the last: see [`UploadOptions::part_size`].
+    /// Bytes of each part but the last, of which there are 10,000 at most: that limits a source that does not say how
+    /// long it is. See [`UploadOptions::part_size`].
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.options.part_size = bytes;
         self

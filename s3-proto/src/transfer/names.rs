@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 
 /// The file below `root` that an object becomes, by its key without the prefix. Its names are those between the
-/// slashes; none may lead out of the folder, or mean another file on some system.
+/// slashes; none may lead out of the folder or, where files are written on Windows, mean another file there.
 pub(crate) fn path_of(root: &Path, name: &str) -> Result<PathBuf, Error> {
     let refuse = |why: &str| Err(Error::invalid_input(format!("the key makes no safe file name: {why}")));
     if name.starts_with('/') {
@@ -19,10 +19,29 @@ pub(crate) fn path_of(root: &Path, name: &str) -> Result<PathBuf, Error> {
             _ if part.contains('\0') => return refuse("it has a NUL"),
             _ if part.contains('\\') => return refuse("it has a '\\', which separates folders on Windows"),
             _ if is_drive(part) => return refuse("it has a drive letter"),
+            _ if cfg!(windows) && is_another_on_windows(part) => {
+                return refuse("Windows takes it for a device, a stream of a file, or another name");
+            }
             part => path.push(part),
         }
     }
     Ok(path)
+}
+
+/// Whether Windows takes this for something else than a file of this name: a stream beside a file's content (`a:b`),
+/// a device (`NUL`, `com1.txt`), or the name without its end (`a.`, `a `). Elsewhere all of them are good, and times of
+/// day are common in keys.
+///
+/// See "Naming Files, Paths, and Namespaces" of the Win32 documentation.
+fn is_another_on_windows(part: &str) -> bool {
+    let stem = part.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
+    let numbered = |device: &str| {
+        let number = stem.strip_prefix(device).unwrap_or_default();
+        let mut digits = number.chars();
+        matches!(digits.next(), Some('0'..='9' | '\u{b9}' | '\u{b2}' | '\u{b3}')) && digits.next().is_none()
+    };
+    let is_device = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str());
+    is_device || numbered("COM") || numbered("LPT") || part.contains(':') || part.ends_with(['.', ' '])
 }
 
 /// `C:` and what may follow it.
@@ -156,8 +175,13 @@ mod tests {
     #[test]
     fn keys_become_files_below_the_folder_or_are_refused() {
         let root = Path::new("/target");
-        for good in ["a", "a/b", "a b/ü.txt", "...", "..a/b..", ".hidden", "ab:c", "1:x", "-rf", "~"] {
+        for good in ["a", "a/b", "a b/ü.txt", "..a/b", ".hidden", "-rf", "~"] {
             assert_eq!(path_of(root, good).unwrap(), root.join(good), "{good:?}");
+        }
+        for good_but_on_windows in ["...", "b..", "ab:c", "1:x", "2025-01-01T00:00", "nul", "a /b", "a./b"] {
+            let path = path_of(root, good_but_on_windows).ok();
+            let expected = (!cfg!(windows)).then(|| root.join(good_but_on_windows));
+            assert_eq!(path, expected, "{good_but_on_windows:?}");
         }
         let hostile = [
             "",
@@ -187,6 +211,40 @@ mod tests {
         for key in hostile {
             let error = path_of(root, key).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn what_means_another_file_on_windows_is_known() {
+        let others = [
+            "ab:c",
+            "ab::$DATA",
+            ":",
+            "a.",
+            "a ",
+            "...",
+            "a. .",
+            "NUL",
+            "nul",
+            "Con",
+            "aux.txt",
+            "PRN.tar.gz",
+            "nul .txt",
+            "COM1",
+            "com0",
+            "lpt9.log",
+            "COM\u{b9}",
+            "LPT\u{b3}.x",
+            "conin$",
+            "CONOUT$",
+        ];
+        for other in others {
+            assert!(is_another_on_windows(other), "{other:?}");
+        }
+        for same in
+            ["a", ".a", "a.b", "a b", " a", "NULL", "console", "COM", "COM10", "COMa", "xNUL", "x.NUL", "lpt"]
+        {
+            assert!(!is_another_on_windows(same), "{same:?}");
         }
     }
 

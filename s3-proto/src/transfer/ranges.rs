@@ -186,9 +186,9 @@ impl Ranges {
         self.fleet.add(Key::First, exchange);
     }
 
-    /// Asks what the object is, without any of its content.
+    /// Asks what the object is, without any of its content: on the user's conditions, or else that it is still the same.
     pub(crate) fn look(&mut self) {
-        let op = head_object(&self.op, self.session.config().verify_checksums);
+        let op = head_object(&self.later, self.session.config().verify_checksums);
         let exchange = Exchange::new(self.session.clone(), HeadObject::NAME, Goal::Collect, op.request());
         self.fleet.add(Key::Head, exchange);
     }
@@ -357,7 +357,9 @@ impl Ranges {
                 self.settle();
                 return Ok(());
             }
-            (Key::Part(_) | Key::Attributes, Err(error)) if error.kind() == ErrorKind::PreconditionFailed => {
+            (Key::Part(_) | Key::Attributes | Key::Head, Err(error))
+                if error.kind() == ErrorKind::PreconditionFailed && self.known.is_some() =>
+            {
                 return Err(replaced(error));
             }
             (_, Err(error)) => return Err(error),
@@ -629,6 +631,10 @@ fn attributes_of(op: &GetObject) -> GetObjectAttributes {
 fn head_object(op: &GetObject, checksum: bool) -> HeadObject {
     let mut head = HeadObject::new(op.bucket.as_str(), op.key.as_str());
     head.version_id.clone_from(&op.version_id);
+    head.if_match.clone_from(&op.if_match);
+    head.if_none_match.clone_from(&op.if_none_match);
+    head.if_modified_since = op.if_modified_since;
+    head.if_unmodified_since = op.if_unmodified_since;
     head.sse_customer_key.clone_from(&op.sse_customer_key);
     head.request_payer.clone_from(&op.request_payer);
     head.expected_bucket_owner.clone_from(&op.expected_bucket_owner);

@@ -3,7 +3,8 @@
 use super::digest::{Digest, DonePart, DoneParts};
 use super::fleet::Fleet;
 use crate::call::parse;
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, ChecksumAlgorithm, Hasher};
+use crate::encode::hex;
 use crate::etag::ETag;
 use crate::exchange::{Exchange, Goal, Outcome};
 use crate::machine::Payload;
@@ -261,6 +262,28 @@ impl Target {
         let expected =
             source.checksum.clone().filter(|c| c.algorithm().is_crc() && c.composite_parts().is_none());
         Self { name: "Copy", create, if_match, if_none_match, expected }
+    }
+
+    /// A digest of all that an upload begins with and that stays with the object: another run must want the same.
+    ///
+    /// The customer's key is left out, since a digest of it is one to guess it by.
+    pub(super) fn settings(&self) -> Result<String, Error> {
+        let create = CreateMultipartUpload {
+            sse_customer_key: None,
+            request_payer: None,
+            expected_bucket_owner: None,
+            ..self.create.clone()
+        };
+        let draft = create.request()?;
+        let mut headers: Vec<_> =
+            draft.headers.iter().map(|(n, v)| [n.as_str().as_bytes(), v.as_bytes()]).collect();
+        headers.sort_unstable();
+        let mut hasher = Hasher::new(&ChecksumAlgorithm::Sha256)?;
+        for text in headers.into_iter().flatten() {
+            hasher.update(&(text.len() as u64).to_be_bytes());
+            hasher.update(text);
+        }
+        Ok(hex(hasher.finish().bytes()))
     }
 
     pub(super) fn create(&self, digest: &Digest) -> CreateMultipartUpload {

@@ -88,6 +88,17 @@ pub(super) fn changed(checkpoint: &Checkpoint, how: &str) -> Error {
     Error::new(ErrorKind::InvalidInput, message)
 }
 
+/// The error of an object that is to have something else beside its content.
+pub(super) fn changed_settings(checkpoint: &Checkpoint) -> Error {
+    let message = format!(
+        "upload '{}' of the checkpoint began with other settings of the object (metadata, access, storage class or \
+         the like), which cannot be changed any more. Nothing was sent; to upload it with those of now, abort that \
+         upload and remove the checkpoint",
+        checkpoint.upload_id
+    );
+    Error::new(ErrorKind::InvalidInput, message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::digest::Digest;

@@ -1,6 +1,7 @@
 //! Whether a file has the content of an object.
 
 use super::errands::{Errands, Outcome};
+use crate::Error;
 use crate::call::Call;
 use crate::checksum::{Checksum, ChecksumAlgorithm};
 use crate::client::polled_after_done;
@@ -9,7 +10,6 @@ use crate::files::{FileId, FileReply, FileTask};
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
 use crate::ops::{ChecksumMode, HeadObject, HeadObjectOutput};
 use crate::session::Session;
-use crate::{Error, ErrorKind};
 
 use super::nested::Nested;
 
@@ -19,13 +19,20 @@ pub(super) struct SameContent {
     head: Option<Nested<Call<HeadObject>>>,
     path: std::path::PathBuf,
     file: FileId,
-    errands: Errands<()>,
+    errands: Errands<Errand>,
     expected: Option<(ChecksumAlgorithm, Vec<u8>)>,
     len: u64,
     is_open: bool,
     result: Option<Result<bool, Error>>,
     last_id: u32,
     over: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Errand {
+    Open,
+    Hash,
+    Close,
 }
 
 impl SameContent {
@@ -56,7 +63,7 @@ impl SameContent {
         };
         self.len = head.content_length.unwrap_or_default();
         if self.expected.is_some() {
-            self.errands.file((), FileTask::Open { id: self.file, path: self.path.clone() });
+            self.errands.file(Errand::Open, FileTask::Open { id: self.file, path: self.path.clone() });
         } else {
             self.result = Some(Ok(false));
         }
@@ -67,9 +74,10 @@ impl SameContent {
             Outcome::Filed(Ok(FileReply::Opened(info))) => {
                 self.is_open = true;
                 match &self.expected {
-                    Some((algorithm, _)) if info.len == self.len => {
+                    Some((algorithm, _)) if info.len == self.len && self.result.is_none() => {
                         let (id, algorithm) = (self.file, algorithm.clone());
-                        self.errands.file((), FileTask::Hash { id, offset: 0, len: info.len, algorithm });
+                        let task = FileTask::Hash { id, offset: 0, len: info.len, algorithm };
+                        self.errands.file(Errand::Hash, task);
                     }
                     _ => self.finish(Ok(false)),
                 }
@@ -85,17 +93,18 @@ impl SameContent {
                 self.finish(Ok(same));
             }
             Outcome::Filed(Err(error)) if self.result.is_none() => {
-                let message = format!("reading {} failed: {error}", self.path.display());
-                self.finish(Err(Error::new(ErrorKind::LocalIo, message).with_source(error)));
+                let what = format_args!("reading {} failed", self.path.display());
+                self.finish(Err(Error::local_io(what, error)));
             }
-            _ => {}
+            Outcome::Filed(Ok(FileReply::Done) | Err(_)) => {}
+            _ => self.finish(Err(Error::misfit())),
         }
     }
 
     fn finish(&mut self, result: Result<bool, Error>) {
         self.result.get_or_insert(result);
         if std::mem::take(&mut self.is_open) {
-            self.errands.file((), FileTask::Close { id: self.file });
+            self.errands.file(Errand::Close, FileTask::Close { id: self.file });
         }
     }
 }
@@ -106,7 +115,7 @@ impl Machine for SameContent {
 
     fn poll(&mut self, now: Now) -> Step<(), bool> {
         loop {
-            if let Some(((), outcome)) = self.errands.next_done() {
+            if let Some((_, outcome)) = self.errands.next_done() {
                 self.filed(outcome);
                 continue;
             }
@@ -115,9 +124,9 @@ impl Machine for SameContent {
                 last_id += 1;
                 TaskId::new(last_id)
             };
-            let started = self.errands.start(&mut new_id);
-            let step = match (started, &mut self.head) {
-                (Some((id, task)), _) => Step::Start(id, task),
+            let errand = self.errands.poll(&mut new_id);
+            let step = match (errand, &mut self.head) {
+                (Some(step), _) => step,
                 (None, Some(head)) => head.poll(now, new_id),
                 (None, None) if self.over => return Step::Done(Err(polled_after_done())),
                 (None, None) if self.errands.is_idle() => {
@@ -147,16 +156,15 @@ impl Machine for SameContent {
         if let Some(head) = self.head.as_mut().filter(|head| head.owns(id)) {
             return head.answer(now, id, answer);
         }
-        if let Err(error) = self.errands.take(id, answer) {
-            self.finish(Err(error));
-        }
+        self.errands.take(id, answer);
         BodyPlan::Discard
     }
 
     fn cancel(&mut self, now: Now) {
-        match &mut self.head {
-            Some(head) => head.cancel(now),
-            None => self.finish(Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"))),
+        if let Some(head) = &mut self.head {
+            return head.cancel(now);
         }
+        self.errands.forget(|errand| *errand != Errand::Hash);
+        self.finish(Err(Error::cancelled()));
     }
 }

@@ -149,7 +149,7 @@ impl Machine for DownloadStream {
     fn cancel(&mut self, _: Now) {
         if !self.over {
             self.ready.clear();
-            self.ranges.stop(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+            self.ranges.stop(Error::cancelled());
         }
     }
 }

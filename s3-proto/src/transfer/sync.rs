@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::download::is_part_name;
 use super::errands::{Errands, Outcome};
@@ -11,11 +11,12 @@ use super::nested::Nested;
 use super::same::SameContent;
 use super::sync_report::{SyncAction, SyncInterrupted, SyncReport};
 use super::{
-    DeleteMany, DeleteOptions, Download, DownloadOptions, Progress, Upload, UploadFailure, UploadOptions,
+    DeleteMany, DeleteOptions, DeleteReport, Download, DownloadOptions, Progress, Upload, UploadFailure,
+    UploadOptions,
 };
 use crate::client::polled_after_done;
 use crate::files::{DirEntry, DirEntryKind, FileInfo, FileReply, FileTask};
-use crate::machine::{Answer, BodyPlan, Instant, Machine, Now, Step, Task, TaskId};
+use crate::machine::{Answer, BodyPlan, Instant, Machine, Now, Step, TaskId};
 use crate::ops::{DeleteObjects, GetObject, ListObjectsV2, Object, ObjectIdentifier, PutObject};
 use crate::pages::Entries;
 use crate::session::Session;
@@ -101,13 +102,15 @@ const MAX_DEPTH: usize = 64;
 ///
 /// An object's key is the prefix, with a slash at its end, and the path of the file from the folder on, with slashes.
 /// Objects whose keys end in a slash and which are empty stand for folders and are left out. A key that makes no safe
-/// file name (such as one with `..`, a drive letter, or nothing between two slashes) is a failure of that object, as
-/// is one whose file or folder is in the way of another; whatever fails, the others go on.
+/// file name (such as one with `..`, a drive letter, or nothing between two slashes, and on Windows one that means
+/// another file there, such as `NUL`, `a:b` or `a.`) is a failure of that object, as is one whose file or folder is in
+/// the way of another; whatever fails, the others go on.
 ///
 /// What is there alone is deleted after everything else. The names of the folder's files are held in memory
 /// where the two sides are compared.
 ///
-/// Its items are [`Progress`], with the number of objects. Cancelled, it cleans up what is under way.
+/// Its items are [`Progress`], with the number of objects. Cancelled, or when the list fails, it ends what is under way,
+/// with its clean-up, and the error tells what was done ([`Error::sync_interrupted`]).
 pub struct Sync {
     session: Session,
     direction: Direction,
@@ -225,21 +228,27 @@ impl Sync {
     }
 
     /// A folder was read.
-    fn walked(&mut self, folder: &str, depth: usize, listed: std::io::Result<Vec<DirEntry>>) {
+    fn walked(
+        &mut self,
+        folder: &str,
+        depth: usize,
+        listed: std::io::Result<Vec<DirEntry>>,
+    ) -> Result<(), Error> {
         let entries = match listed {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.may_be_missing(folder) => {
-                return;
+                return Ok(());
             }
             Err(error) => {
                 self.walk_failed = true;
                 let path = self.root.join(folder);
-                let message = format!("reading the folder {} failed: {error}", path.display());
-                let error = Error::new(ErrorKind::LocalIo, message).with_source(error);
+                let what = format_args!("reading the folder {} failed", path.display());
+                let error = Error::local_io(what, error);
                 if folder.is_empty() {
-                    return self.fail(error);
+                    return Err(error);
                 }
-                return self.report.fail(folder.to_owned(), error);
+                self.report.fail(folder.to_owned(), error);
+                return Ok(());
             }
         };
         for DirEntry { name, kind, info } in entries {
@@ -266,6 +275,7 @@ impl Sync {
                 }
             }
         }
+        Ok(())
     }
 
     /// A folder to download into need not be there.
@@ -433,10 +443,7 @@ impl Sync {
         let mut index = 0;
         while index < self.jobs.len() {
             let last_id = &mut self.last_id;
-            let new_id = || {
-                *last_id += 1;
-                TaskId::new(*last_id)
-            };
+            let new_id = || next_id(last_id);
             let Some(running) = self.jobs.get_mut(index) else { break };
             // How it ended: `Some(true)` if there is nothing more to do.
             let step = match &mut running.job {
@@ -468,18 +475,17 @@ impl Sync {
 
     fn job_done(&mut self, todo: Todo, job: &Job, result: Result<bool, Error>) {
         match (job, result) {
-            // All is over, but what could not be put in order is told.
-            (_, Err(error))
-                if self.failure.is_some() && error.upload_failure().is_some_and(UploadFailure::is_left) =>
-            {
-                self.report.fail(todo.name, error);
-            }
-            _ if self.failure.is_some() => {}
             (Job::Compare(_), Ok(true)) => {
                 self.report.unchanged += 1;
                 self.tell();
             }
+            (Job::Compare(_), Ok(false)) if self.failure.is_some() => {}
             (Job::Compare(_), Ok(false)) => self.start_transfer(todo),
+            // We ended it. What it could not put in order is told all the same.
+            (_, Err(error))
+                if self.failure.is_some()
+                    && error.kind() == ErrorKind::Cancelled
+                    && !error.upload_failure().is_some_and(UploadFailure::is_left) => {}
             (_, Ok(_)) => self.transferred(&todo),
             (_, Err(error)) => {
                 self.report.fail(todo.name, error);
@@ -572,30 +578,29 @@ impl Sync {
         }
     }
 
-    fn filed(&mut self, errand: Errand, outcome: Outcome) {
+    fn filed(&mut self, errand: Errand, outcome: Outcome) -> Result<(), Error> {
         match (errand, outcome) {
+            (Errand::Folder(..), _) if self.failure.is_some() => {}
             (Errand::Folder(name, depth), Outcome::Filed(result)) => match result {
-                Ok(FileReply::Listed(entries)) => self.walked(&name, depth, Ok(entries)),
-                Ok(_) => self.fail(misfit()),
-                Err(error) => self.walked(&name, depth, Err(error)),
+                Ok(FileReply::Listed(entries)) => return self.walked(&name, depth, Ok(entries)),
+                Ok(_) => return Err(Error::misfit()),
+                Err(error) => return self.walked(&name, depth, Err(error)),
             },
             (Errand::Remove(_), Outcome::Filed(Ok(_))) => self.report.deleted += 1,
             (Errand::Remove(name), Outcome::Filed(Err(error))) => {
-                let message = format!("removing {} failed: {error}", Path::new(&name).display());
-                self.report.fail(name, Error::new(ErrorKind::LocalIo, message).with_source(error));
+                let error = Error::local_io(format_args!("removing {name} failed"), error);
+                self.report.fail(name, error);
             }
-            (_, Outcome::Read(_)) => self.fail(misfit()),
+            _ => return Err(Error::misfit()),
         }
+        Ok(())
     }
 
     fn poll_listing(&mut self, now: Now) -> Step<(), ()> {
         let is_full = self.todo.len() >= ENOUGH && self.failure.is_none();
         let Some(listing) = self.listing.as_mut().filter(|_| !is_full) else { return Step::Wait(None) };
         let last_id = &mut self.last_id;
-        let step = listing.poll(now, || {
-            *last_id += 1;
-            TaskId::new(*last_id)
-        });
+        let step = listing.poll(now, || next_id(last_id));
         match step {
             Step::Item(object) => {
                 if self.failure.is_none() {
@@ -608,7 +613,7 @@ impl Sync {
                 match result {
                     Ok(()) if self.failure.is_none() => self.all_listed(),
                     Ok(()) => {}
-                    Err(error) => self.fail(error),
+                    Err(error) => self.fail(now, error),
                 }
                 Step::Item(())
             }
@@ -619,24 +624,18 @@ impl Sync {
     fn poll_deletion(&mut self, now: Now) -> Step<(), ()> {
         let Some(deletion) = &mut self.deletion else { return Step::Wait(None) };
         let last_id = &mut self.last_id;
-        let step = deletion.poll(now, || {
-            *last_id += 1;
-            TaskId::new(*last_id)
-        });
+        let step = deletion.poll(now, || next_id(last_id));
         match step {
             Step::Done(result) => {
                 self.deletion = None;
                 match result {
-                    Ok(deleted) => {
-                        self.report.deleted += deleted.deleted;
-                        self.report.failed += deleted.failed.saturating_sub(deleted.failures.len() as u64);
-                        for failure in deleted.failures {
-                            let name =
-                                failure.key.strip_prefix(&self.prefix).unwrap_or(&failure.key).to_owned();
-                            self.report.fail(name, failure.error);
+                    Ok(report) => self.deleted(report),
+                    Err(error) => {
+                        if let Some(failure) = error.delete_failure() {
+                            self.deleted(failure.report.clone());
                         }
+                        self.fail(now, error);
                     }
-                    Err(error) => self.fail(error),
                 }
                 Step::Item(())
             }
@@ -644,18 +643,26 @@ impl Sync {
         }
     }
 
-    /// Ends all that is under way, and then with this.
-    fn fail(&mut self, error: Error) {
-        if self.failure.is_none() && self.stage != Stage::Over {
-            self.failure = Some(error);
-            self.todo.clear();
-            self.folders.clear();
-            self.errands.forget_waiting();
-            self.items.clear();
+    /// So many objects were deleted.
+    fn deleted(&mut self, report: DeleteReport) {
+        self.report.deleted += report.deleted;
+        self.report.failed += report.failed.saturating_sub(report.failures.len() as u64);
+        for failure in report.failures {
+            let name = failure.key.strip_prefix(&self.prefix).unwrap_or(&failure.key).to_owned();
+            self.report.fail(name, failure.error);
         }
     }
 
-    fn cancel_all(&mut self, now: Now) {
+    /// Ends all that is under way, and then with this.
+    fn fail(&mut self, now: Now, error: Error) {
+        if self.failure.is_some() || self.stage == Stage::Over {
+            return;
+        }
+        self.failure = Some(error);
+        self.todo.clear();
+        self.folders.clear();
+        self.errands.forget(|errand| matches!(errand, Errand::Remove(_)));
+        self.items.clear();
         for running in &mut self.jobs {
             match &mut running.job {
                 Job::Compare(job) => job.cancel(now),
@@ -674,16 +681,11 @@ impl Sync {
     fn is_idle(&self) -> bool {
         self.jobs.is_empty() && self.listing.is_none() && self.deletion.is_none() && self.errands.is_idle()
     }
+}
 
-    fn new_id(&mut self) -> TaskId {
-        self.last_id += 1;
-        TaskId::new(self.last_id)
-    }
-
-    fn start_errand(&mut self) -> Option<(TaskId, Task)> {
-        let id = self.new_id();
-        self.errands.start(|| id)
-    }
+fn next_id(last: &mut u32) -> TaskId {
+    *last += 1;
+    TaskId::new(*last)
 }
 
 impl Machine for Sync {
@@ -696,13 +698,14 @@ impl Machine for Sync {
                 return Step::Done(Err(polled_after_done()));
             }
             if let Some((errand, outcome)) = self.errands.next_done() {
-                if self.failure.is_none() {
-                    self.filed(errand, outcome);
+                if let Err(error) = self.filed(errand, outcome) {
+                    self.fail(now, error);
                 }
                 continue;
             }
-            if let Some((id, task)) = self.start_errand() {
-                return Step::Start(id, task);
+            let last_id = &mut self.last_id;
+            if let Some(step) = self.errands.poll(|| next_id(last_id)) {
+                return step;
             }
             if let Some(progress) = self.items.pop_front() {
                 return Step::Item(progress);
@@ -747,16 +750,12 @@ impl Machine for Sync {
         if let Some(deletion) = self.deletion.as_mut().filter(|deletion| deletion.owns(id)) {
             return deletion.answer(now, id, answer);
         }
-        if let Err(error) = self.errands.take(id, answer) {
-            self.cancel_all(now);
-            self.fail(error);
-        }
+        self.errands.take(id, answer);
         BodyPlan::Discard
     }
 
     fn cancel(&mut self, now: Now) {
-        self.cancel_all(now);
-        self.fail(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+        self.fail(now, Error::cancelled());
     }
 }
 
@@ -769,8 +768,4 @@ impl fmt::Debug for Sync {
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
-}
-
-fn misfit() -> Error {
-    Error::new(ErrorKind::ApiMisuse, "the driver gave an answer that does not fit the task")
 }

@@ -1,23 +1,22 @@
 //! Uploads of any size.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::assembly::{Assembled, Assembly, Content, cancelled_by_caller};
+use super::assembly::{Assembled, Assembly, Content};
 use super::checkpoint::Checkpoint;
 use super::digest::{Digest, DoneParts};
+use super::errands::{Errands, Outcome as Done};
 use super::failure::Cleanup;
 use super::fleet::Event;
 use super::leftovers::Leftovers;
 use super::plan::Plan;
 use super::requests::{Job, Requests, Target, answer_of, ask};
-use super::resume::{Candidate, all_parts, candidates, changed, check_source};
+use super::resume::{Candidate, all_parts, candidates, changed, changed_settings, check_source};
 use super::{DEFAULT_CONCURRENCY, Progress};
 use crate::checksum::Checksum;
 use crate::client::polled_after_done;
-use crate::error::SourceError;
 use crate::etag::ETag;
 use crate::exchange::{Exchange, Outcome};
 use crate::files::{FileId, FileInfo, FileReply, FileTask};
@@ -36,11 +35,15 @@ pub struct UploadOptions {
     /// A source that can be read only once goes in one request if it ends within its first part.
     pub threshold: u64,
     /// Bytes of each part but the last: 5 MiB to 5 GiB. It grows where 10,000 parts would not be enough,
-    /// which takes that the length is known. Default 8 MiB.
+    /// which takes that the length is known. Otherwise 10,000 parts of this size are the most that can be uploaded (78 GiB
+    /// by default; less where a store takes fewer parts), and a longer source is an error. Default 8 MiB.
     pub part_size: u64,
     /// How many parts may be in flight; fewer for a while if the service asks to slow down. Default 8.
     pub concurrency: usize,
     /// Where to keep a [`Checkpoint`], from which the same upload goes on if there is one. For files only.
+    ///
+    /// If the file has changed since then, or what is set of the object, such as its metadata, that is an error
+    /// ([`ErrorKind::InvalidInput`]), and nothing is sent.
     ///
     /// If the run before was killed when it had just begun an upload, before the checkpoint could name it, that upload
     /// is looked for and aborted: it was begun by the same user within a minute of the time in the checkpoint, and
@@ -101,10 +104,7 @@ pub struct Upload {
     options: UploadOptions,
     source: Source,
     requests: Requests,
-    /// Tasks of our own that the driver is to start or to drop.
-    orders: VecDeque<Order>,
-    /// Those that are under way.
-    own: Vec<(TaskId, Own)>,
+    errands: Errands<Errand>,
     stage: Stage,
     assembly: Option<Assembly>,
     saver: Option<Saver>,
@@ -131,13 +131,8 @@ struct Stream {
     ended: bool,
 }
 
-enum Order {
-    Start(TaskId, Task),
-    Cancel(TaskId),
-}
-
 /// A task of our own.
-enum Own {
+enum Errand {
     Open,
     ReadCheckpoint,
     Hash(Candidate),
@@ -162,7 +157,6 @@ enum Stage {
 /// Parts that an earlier run sent are compared with the source.
 struct Checking {
     checkpoint: Checkpoint,
-    waiting: VecDeque<Candidate>,
     good: DoneParts,
 }
 
@@ -210,11 +204,10 @@ impl Upload {
         Self {
             session,
             put,
+            errands: Errands::new(options.concurrency.max(1)),
             options,
             source,
             requests: Requests::new(),
-            orders: VecDeque::new(),
-            own: Vec::new(),
             stage: Stage::New,
             assembly: None,
             saver,
@@ -223,26 +216,9 @@ impl Upload {
         }
     }
 
-    fn order(&mut self, task: Task, own: Own) {
-        let id = self.requests.new_id();
-        self.own.push((id, own));
-        self.orders.push_back(Order::Start(id, task));
-    }
-
     /// Drops our own tasks, but for a checkpoint that is being written.
     fn drop_own(&mut self) {
-        let orders = &mut self.orders;
-        self.own.retain(|(id, own)| {
-            let keep = matches!(own, Own::Save);
-            if !keep {
-                let unborn = |order: &Order| matches!(order, Order::Start(other, _) if other == id);
-                match orders.iter().position(unborn) {
-                    Some(at) => drop(orders.remove(at)),
-                    None => orders.push_back(Order::Cancel(*id)),
-                }
-            }
-            keep
-        });
+        self.errands.forget(|errand| matches!(errand, Errand::Save));
     }
 
     /// Does what can be done without an answer; `false` if there was nothing.
@@ -252,7 +228,7 @@ impl Upload {
                 self.start();
                 true
             }
-            Stage::Checking(checking) => self.check_parts(checking),
+            Stage::Checking(checking) if self.errands.is_idle() => self.parts_checked(*checking),
             Stage::Sending => self.go_on(now),
             Stage::Ending(ending) => self.settle(ending),
             other => {
@@ -271,7 +247,7 @@ impl Upload {
         match &self.source {
             Source::File { id, path, .. } => {
                 let task = FileTask::Open { id: *id, path: path.clone() };
-                self.order(Task::File(task), Own::Open);
+                self.errands.file(Errand::Open, task);
             }
             Source::Memory(bytes) => self.begin(bytes.len() as u64),
             Source::Ranges(len) => self.begin(*len),
@@ -386,7 +362,7 @@ impl Upload {
             *info = Some(opened);
         }
         match &self.saver {
-            Some(saver) => self.order(Task::ReadFile(saver.path.clone()), Own::ReadCheckpoint),
+            Some(saver) => self.errands.add(Errand::ReadCheckpoint, Task::ReadFile(saver.path.clone())),
             None => self.begin(opened.len),
         }
     }
@@ -432,7 +408,7 @@ impl Upload {
         let left = stream.len.map_or(len, |total| total - stream.read).min(len);
         let len = usize::try_from(left).unwrap_or(usize::MAX);
         stream.reading = true;
-        self.order(Task::Fill { len }, Own::Fill(len));
+        self.errands.add(Errand::Fill(len), Task::Fill { len });
     }
 
     /// A checkpoint was found: sees what of its upload is there.
@@ -463,6 +439,10 @@ impl Upload {
                 let message =
                     format!("the upload of the checkpoint began with {began} checksums, not {chosen}");
                 return Err(Error::invalid_input(message));
+            }
+            let settings = Target::of_put(&self.put).settings()?;
+            if checkpoint.settings.as_ref().is_some_and(|began| *began != settings) {
+                return Err(changed_settings(&checkpoint));
             }
             check_source(&checkpoint, &info)?;
             Ok(checkpoint)
@@ -503,9 +483,7 @@ impl Upload {
                         self.stage = Stage::Listing(checkpoint, parts);
                     }
                     None if !cut_short => {
-                        let waiting = candidates(&checkpoint, &parts).into();
-                        let checking = Checking { checkpoint: *checkpoint, waiting, good: DoneParts::new() };
-                        self.stage = Stage::Checking(Box::new(checking));
+                        self.check_parts(*checkpoint, &parts);
                     }
                     _ => {
                         let message = "the list of parts does not come to an end";
@@ -542,28 +520,23 @@ impl Upload {
         }
     }
 
-    /// Compares parts with the source, as many at once as may be in flight.
-    fn check_parts(&mut self, mut checking: Box<Checking>) -> bool {
-        let Source::File { id: file, .. } = self.source else { return false };
-        let plan = checking.checkpoint.plan();
-        let mut started = false;
-        while self.own.len() < self.options.concurrency.max(1)
-            && let Some(candidate) = checking.waiting.pop_front()
-        {
+    /// Compares parts with the source.
+    fn check_parts(&mut self, checkpoint: Checkpoint, parts: &[Part]) {
+        let Source::File { id: file, .. } = self.source else { return };
+        let plan = checkpoint.plan();
+        for candidate in candidates(&checkpoint, parts) {
             let task = FileTask::Hash {
                 id: file,
                 offset: plan.offset(candidate.number),
                 len: candidate.part.len,
                 algorithm: candidate.checksum.algorithm().clone(),
             };
-            self.order(Task::File(task), Own::Hash(candidate));
-            started = true;
+            self.errands.file(Errand::Hash(candidate), task);
         }
-        if !self.own.is_empty() {
-            self.stage = Stage::Checking(checking);
-            return started;
-        }
-        let Checking { checkpoint, good, .. } = *checking;
+        self.stage = Stage::Checking(Box::new(Checking { checkpoint, good: DoneParts::new() }));
+    }
+
+    fn parts_checked(&mut self, Checking { checkpoint, good }: Checking) -> bool {
         if let Some(mut assembly) = self.assemble(checkpoint.plan(), Some(digest_of(&checkpoint))) {
             assembly.resume(checkpoint.upload_id, good);
             self.assembly = Some(assembly);
@@ -691,12 +664,13 @@ impl Upload {
         checkpoint.source_modified = info.and_then(|info| info.modified);
         checkpoint.checksum_algorithm = digest.algorithm.clone();
         checkpoint.checksum_type.clone_from(&digest.kind);
+        checkpoint.settings = Target::of_put(&self.put).settings().ok();
         checkpoint.set_parts(assembly.done());
         saver.written = Some((upload_id, assembly.done().len()));
         saver.busy = true;
         let content = Secret::new(checkpoint.to_bytes().to_vec());
         let task = FileTask::Save { path: saver.path.clone(), content };
-        self.order(Task::File(task), Own::Save);
+        self.errands.file(Errand::Save, task);
     }
 
     fn saved(&mut self, result: std::io::Result<FileReply>) {
@@ -716,7 +690,7 @@ impl Upload {
             }
             Err(error) => {
                 let what = format!("the checkpoint '{}' cannot be written", saver.path.display());
-                self.give_up(local(&what, error));
+                self.give_up(Error::local_io(what, error));
             }
         }
     }
@@ -761,17 +735,15 @@ impl Upload {
             }
             if let Some(saver) = self.saver.as_ref().filter(|saver| remove && saver.exists) {
                 let task = FileTask::Remove { path: saver.path.clone() };
-                self.order(Task::File(task), Own::Remove);
+                self.errands.file(Errand::Remove, task);
             }
         }
-        if !ending.closed {
-            ending.closed = true;
-            if let Source::File { id, info: Some(_), .. } = self.source {
-                self.order(Task::File(FileTask::Close { id }), Own::Close);
-            }
+        let was_closed = std::mem::replace(&mut ending.closed, true);
+        if !was_closed && let Source::File { id, info: Some(_), .. } = self.source {
+            self.errands.file(Errand::Close, FileTask::Close { id });
         }
         self.stage = Stage::Ending(ending);
-        !self.orders.is_empty()
+        !was_closed
     }
 
     fn finished(&mut self, job: Job, exchange: &Exchange, result: Result<Outcome, Error>) {
@@ -808,51 +780,51 @@ impl Upload {
         }
     }
 
-    fn own_answer(&mut self, own: Own, answer: Answer<'_>) {
+    /// A task of our own is over.
+    fn errand_done(&mut self, errand: Errand, outcome: Done) {
         let path = |path: &PathBuf| path.display().to_string();
-        match (own, answer) {
-            (Own::Open, Answer::Filed(Ok(FileReply::Opened(info)))) => self.opened(info),
-            (Own::Open, Answer::Filed(Err(error))) => {
+        match (errand, outcome) {
+            (Errand::Open, Done::Filed(Ok(FileReply::Opened(info)))) => self.opened(info),
+            (Errand::Open, Done::Filed(Err(error))) => {
                 let name = match &self.source {
                     Source::File { path: file, .. } => path(file),
                     _ => String::new(),
                 };
-                self.end(Err(local(&format!("the file '{name}' cannot be opened"), error)));
+                self.end(Err(Error::local_io(format!("the file '{name}' cannot be opened"), error)));
             }
-            (Own::ReadCheckpoint, Answer::File(Ok(None))) => {
+            (Errand::ReadCheckpoint, Done::Read(Ok(None))) => {
                 if let Source::File { info: Some(info), .. } = &self.source {
                     self.begin(info.len);
                 }
             }
-            (Own::ReadCheckpoint, Answer::File(Ok(Some(content)))) => self.found_checkpoint(content.expose()),
-            (Own::ReadCheckpoint, Answer::File(Err(why))) => {
+            (Errand::ReadCheckpoint, Done::Read(Ok(Some(content)))) => {
+                self.found_checkpoint(content.expose());
+            }
+            (Errand::ReadCheckpoint, Done::Read(Err(why))) => {
                 let message = format!("the checkpoint cannot be read: {why}");
                 self.end(Err(Error::new(ErrorKind::LocalIo, message)));
             }
-            (Own::Hash(candidate), Answer::Filed(Ok(FileReply::Hashed(actual)))) => {
+            (Errand::Hash(candidate), Done::Filed(Ok(FileReply::Hashed(actual)))) => {
                 self.checked(candidate, &actual);
             }
-            (Own::Hash(candidate), Answer::Filed(Err(error))) => {
+            (Errand::Hash(candidate), Done::Filed(Err(error))) => {
                 let what = format!("part {} of the file cannot be read", candidate.number);
-                self.end(Err(local(&what, error)));
+                self.end(Err(Error::local_io(what, error)));
             }
-            (Own::Save, Answer::Filed(result)) => self.saved(result),
-            (Own::Remove, Answer::Filed(Err(error))) => {
+            (Errand::Save, Done::Filed(result)) => self.saved(result),
+            (Errand::Remove, Done::Filed(Err(error))) => {
                 tracing::warn!(%error, "the checkpoint could not be removed");
             }
-            (Own::Remove | Own::Close, Answer::Filed(_)) => {}
-            (Own::Fill(asked), Answer::Filled(Ok(bytes))) if bytes.len() <= asked => {
+            (Errand::Remove | Errand::Close, Done::Filed(_)) => {}
+            (Errand::Fill(asked), Done::Filled(Ok(bytes))) if bytes.len() <= asked => {
                 self.filled(asked, bytes);
             }
-            (Own::Fill(_), Answer::Filled(Err(error)) | Answer::SourceFailed(error)) => {
-                self.give_up(SourceError::into_error(error));
-            }
-            (own, _) => {
-                if let (Own::Save, Some(saver)) = (&own, &mut self.saver) {
+            (Errand::Fill(_), Done::Filled(Err(error))) => self.give_up(error.into_error()),
+            (errand, _) => {
+                if let (Errand::Save, Some(saver)) = (&errand, &mut self.saver) {
                     saver.busy = false;
                 }
-                let message = "the driver gave an answer that does not fit the task";
-                self.give_up(Error::new(ErrorKind::ApiMisuse, message));
+                self.give_up(Error::misfit());
             }
         }
     }
@@ -874,10 +846,13 @@ impl Machine for Upload {
 
     fn poll(&mut self, now: Now) -> Step<Progress, UploadReport> {
         loop {
-            match self.orders.pop_front() {
-                Some(Order::Start(id, task)) => return Step::Start(id, task),
-                Some(Order::Cancel(id)) => return Step::Cancel(id),
-                None => {}
+            if let Some((errand, outcome)) = self.errands.next_done() {
+                self.errand_done(errand, outcome);
+                continue;
+            }
+            let requests = &mut self.requests;
+            if let Some(step) = self.errands.poll(|| requests.new_id()) {
+                return step;
             }
             match self.requests.poll(now) {
                 Event::Start(id, task) => return Step::Start(id, task),
@@ -894,7 +869,7 @@ impl Machine for Upload {
                     if let Some(progress) = self.news() {
                         return Step::Item(progress);
                     }
-                    if self.own.is_empty()
+                    if self.errands.is_idle()
                         && let Stage::Ending(_) = &self.stage
                         && let Stage::Ending(ending) = std::mem::replace(&mut self.stage, Stage::Over)
                     {
@@ -907,11 +882,10 @@ impl Machine for Upload {
     }
 
     fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
-        let Some(at) = self.own.iter().position(|(own, _)| *own == id) else {
+        if !self.errands.has(id) {
             return self.requests.answer(now, id, answer);
-        };
-        let (_, own) = self.own.swap_remove(at);
-        self.own_answer(own, answer);
+        }
+        self.errands.take(id, answer);
         BodyPlan::Discard
     }
 
@@ -922,7 +896,7 @@ impl Machine for Upload {
                 assembly.cancel(&mut self.requests);
                 self.drop_own();
             }
-            _ => self.end(Err(cancelled_by_caller())),
+            _ => self.end(Err(Error::cancelled())),
         }
     }
 }
@@ -955,10 +929,6 @@ fn whole_of(from: SourceId, len: u64) -> Payload {
         0 => Payload::Bytes(Bytes::new()),
         len => Payload::Source { from, offset: 0, len, replayable: true },
     }
-}
-
-fn local(what: &str, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::LocalIo, format!("{what}: {error}")).with_source(error)
 }
 
 fn report(assembly: &Assembly, assembled: Assembled) -> UploadReport {

@@ -183,6 +183,9 @@ impl Store {
         if request.headers().get("if-match").is_some_and(|etag| etag.to_str().unwrap() != object.etag) {
             return Reply::error(412, "PreconditionFailed");
         }
+        if request.headers().get("if-none-match").is_some_and(|etag| etag.to_str().unwrap() == object.etag) {
+            return Reply::new(304, Vec::new(), "");
+        }
         if query(request, "attributes").is_some() {
             return attributes(request, object);
         }
@@ -198,9 +201,8 @@ impl Store {
         }
         let last = last.unwrap_or(u64::MAX).min(size - 1);
         let bytes = &object.bytes[usize::try_from(first).unwrap()..=usize::try_from(last).unwrap()];
-        // As S3: with a part of the object comes no checksum of the whole.
-        let is_whole = bytes.len() == object.bytes.len();
-        let mut headers = object.headers(wants_checksum && is_whole);
+        // As S3: with a range comes no checksum, also if it is all of the object.
+        let mut headers = object.headers(false);
         headers.push(("content-length", bytes.len().to_string()));
         headers.push(("content-range", format!("bytes {first}-{last}/{size}")));
         Reply::new(206, headers, bytes)
@@ -326,6 +328,8 @@ pub struct Disk {
     pub unreadable: BTreeSet<PathBuf>,
     /// Files that cannot be written to.
     pub read_only: BTreeSet<PathBuf>,
+    /// How often anything was hashed.
+    pub hashed: usize,
 }
 
 impl Disk {
@@ -425,6 +429,7 @@ impl Disk {
                 FileReply::Done
             }
             FileTask::Hash { id, offset, len, algorithm } => {
+                self.hashed += 1;
                 let (path, _) = self.open.get(&id).ok_or_else(missing)?;
                 let range = usize::try_from(offset).unwrap()..usize::try_from(offset + len).unwrap();
                 let bytes =

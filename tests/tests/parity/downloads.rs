@@ -1,12 +1,14 @@
 //! Downloads of any size, folders, and many objects deleted.
 
 use s3_proto::ErrorKind;
+use s3_proto::checksum::ChecksumAlgorithm as A;
 use s3_proto::transfer::{Compare, Direction};
 
 use crate::harness::{Harness, Outcome, World, data, scenarios};
 
 scenarios! {
     objects_of_any_size_become_files,
+    objects_with_every_kind_of_checksum_become_files,
     an_object_streams_in_order_and_fits_into_memory,
     a_download_keeps_its_checkpoint_until_it_is_complete,
     a_missing_object_leaves_no_file,
@@ -27,6 +29,24 @@ fn objects_of_any_size_become_files<H: Harness>(t: &World<H>) -> Outcome {
         assert_eq!((report.bytes, report.parts), (len as u64, len.div_ceil(PART).max(1) as u64));
         assert!(std::fs::read(&path).unwrap() == content, "{len} bytes have another content");
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "something was left");
+    }
+    Ok(())
+}
+
+fn objects_with_every_kind_of_checksum_become_files<H: Harness>(t: &World<H>) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    for algorithm in [A::Crc32, A::Crc32c, A::Crc64Nvme, A::Sha1, A::Sha256] {
+        for len in [1, PART, PART + 1] {
+            let content = data(len);
+            let put = t.client.put_object(&t.bucket, "key", content.clone());
+            t.send(put.checksum_algorithm(algorithm.clone()))?;
+            let download = t.client.download_file(&t.bucket, "key", &path).part_size(PART as u64);
+            let report = t.wait(download.send())?;
+            let verified = report.verified.map(|checksum| checksum.algorithm().clone());
+            assert_eq!(verified, Some(algorithm.clone()), "{len} bytes");
+            assert!(std::fs::read(&path).unwrap() == content, "{len} bytes have another content");
+        }
     }
     Ok(())
 }

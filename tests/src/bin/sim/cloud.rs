@@ -639,8 +639,8 @@ impl Cloud {
             return Err((416, "InvalidRange"));
         }
         let (first, end) = asked.map_or((0, size), |(first, last)| (first, last.saturating_add(1).min(size)));
-        // As S3: with a part of the object comes no checksum of the whole.
-        if ask.header("x-amz-checksum-mode").is_some() && end - first == size {
+        // As S3: with a range comes no checksum, also if it is all of the object.
+        if ask.header("x-amz-checksum-mode").is_some() && asked.is_none() {
             headers.push(("x-amz-checksum-crc64nvme", object.checksum.to_string()));
         }
         headers.push(("content-length", (end - first).to_string()));
