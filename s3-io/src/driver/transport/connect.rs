@@ -159,7 +159,7 @@ impl<R: Runtime> Connector<R> {
 /// What is known of a connection from outside.
 struct Wire {
     clock: Clock,
-    /// Milliseconds on the clock at which bytes were last written.
+    /// Milliseconds on the clock at which bytes of a body were last written.
     written_at: AtomicU64,
 }
 
@@ -176,12 +176,16 @@ impl Wire {
     }
 }
 
+/// A longer write than this is one of a body. The frames that keep a connection of HTTP/2 alive and give it room are
+/// shorter, and say nothing about any request.
+const SIGN_OF_LIFE: usize = 64;
+
 /// Found in the extensions of a captured connection.
 #[derive(Clone)]
 pub(crate) struct WireRef(Arc<Wire>);
 
 impl WireRef {
-    /// When bytes were last written.
+    /// When bytes of a body were last written.
     pub(crate) fn written_at(&self) -> Instant {
         Instant::from_origin(Duration::from_millis(self.0.written_at.load(Ordering::Relaxed)))
     }
@@ -222,7 +226,7 @@ impl<C: Read + Write + Unpin> Connection for Stream<C> {
 
 impl<C> Stream<C> {
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
+        if matches!(written, Poll::Ready(Ok(SIGN_OF_LIFE..))) {
             self.wire.wrote();
         }
         written
