@@ -40,7 +40,7 @@ pub enum FileTask {
         /// Remove it when the machine goes away before the file is committed or closed.
         temporary: bool,
     },
-    /// Make an open file this long, and reserve the space where the system can. Answer: [`FileReply::Done`].
+    /// Make an open file this long, by cutting it off or with zeros. Answer: [`FileReply::Done`].
     Resize {
         /// Which file.
         id: FileId,
