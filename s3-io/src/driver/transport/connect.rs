@@ -23,7 +23,7 @@ use super::Resolve;
 use crate::driver::runtime::{Clock, Runtime};
 use crate::failure::{self, Failure, timeout};
 use crate::proxy::{ConnectAnswer, Proxy};
-use crate::{Counts, Open, Target};
+use crate::{Counts, Open, Target, share};
 
 tokio::task_local! {
     /// The time-outs of the request that asks for a connection; hyper's pool hands on only the URI.
@@ -104,13 +104,11 @@ impl<R: Runtime> Connector<R> {
         };
         let mut last = None;
         for (i, address) in addresses.iter().enumerate() {
-            // Addresses that do not answer leave the others their share of the time.
-            let left = u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
-            let share = until.map(|until| {
+            let until = until.map(|until| {
                 let now = self.clock.now();
-                now.saturating_add(until.since(now) / left)
+                now.saturating_add(share(until.since(now), addresses.len() - i))
             });
-            match self.clock.within(share, R::connect(*address)).await {
+            match self.clock.within(until, R::connect(*address)).await {
                 Some(Ok(stream)) => return Ok(stream),
                 Some(Err(error)) => last = Some(failure::connect(host, error)),
                 None => last = Some(timeout(Phase::Connect, format!("connecting to {host}"), limit)),
