@@ -20,7 +20,9 @@
 //! - [`Cancel`] ends calls from outside.
 //!
 //! Readers and writers are those of [`futures_io`], which async-std and smol share. All futures may be dropped
-//! at any point; the connection of a request that is dropped half-way is closed.
+//! at any point; the connection of a request that is dropped half-way is closed. Nothing can be asked of the service any
+//! more then: a transfer that is dropped, such as `upload_file`, `upload`, `copy` or `sync`, may leave an upload with its
+//! parts there, which are paid for until it is aborted. [`Cancel`] ends it in order.
 //!
 //! Futures run under any executor, such as `async_std::task::block_on` or `smol::block_on`. What has to go on
 //! beside them runs on async-std's own threads, which start when they are first needed. No tokio runtime is

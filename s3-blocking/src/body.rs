@@ -132,7 +132,7 @@ impl Body {
     }
 
     /// Writes all of it into a file, and says how many bytes there were. The file appears under its name when
-    /// it is complete; until then it is called `<name>.part`.
+    /// it is complete; until then it is called `.s3-<16 hexadecimal digits>.part`, beside it, and never the same twice.
     ///
     /// # Errors
     /// As [`copy_to`](Self::copy_to). The unfinished file is removed.

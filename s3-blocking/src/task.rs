@@ -21,7 +21,8 @@ use crate::transport::Download;
 const ANSWER: usize = 8 * 1024;
 
 impl Shared<dyn Answered> {
-    /// Blocks until the machine has its answer. `cancel` ends it early if it is about the network.
+    /// Blocks until the machine has its answer. `cancel` ends it early if it is about the network, a
+    /// program, or the user's own source of credentials.
     pub(crate) fn carry_out(&self, id: TaskId, task: Task, cancel: &Cancel) {
         match task {
             Task::Http(task) => self.http(id, *task, cancel),
@@ -29,7 +30,7 @@ impl Shared<dyn Answered> {
                 let filled = self.with_source(|source| source.fill(len)).map_err(SourceError::new);
                 self.tell(id, Answer::Filled(filled));
             }
-            task => match effects::perform(&self.files, task) {
+            task => match effects::perform(&self.files, task, cancel) {
                 Ok(effect) => self.tell(id, effect.into_answer()),
                 Err(task) => {
                     // A newer core has learned something that this driver has not.

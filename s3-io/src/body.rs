@@ -6,10 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use s3_proto::files::{FileId, FileTask};
+use s3_proto::files::{FileId, FileTask, part_name};
 use s3_proto::{BodyCheck, Error, ErrorKind};
 
 use crate::Files;
+use crate::clock::seed;
 
 /// How much of a body has come, of how much.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +64,8 @@ fn local(what: impl fmt::Display, error: io::Error) -> Error {
     Error::new(ErrorKind::LocalIo, format!("{what} failed: {error}")).with_source(error)
 }
 
-/// A file that appears under its name when it is complete; until then it is called `<name>.part`, and removed if
-/// it comes to nothing.
+/// A file that appears under its name when it is complete; until then it has a name of its own beside it, and is
+/// removed if it comes to nothing.
 pub struct PartFile {
     files: Files,
     from: PathBuf,
@@ -79,18 +80,13 @@ impl PartFile {
     /// # Errors
     /// [`ErrorKind::LocalIo`], or [`ErrorKind::InvalidInput`] if the path does not name a file.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        let Some(name) = path.file_name() else {
+        if path.file_name().is_none() {
             return Err(Error::invalid_input(format!("{} does not name a file", path.display())));
-        };
-        let mut part = name.to_owned();
-        part.push(".part");
-        let created = Self { files: Files::default(), from: path.with_file_name(part), to: path.to_owned() };
-        created.perform(FileTask::Create {
-            id: ID,
-            path: created.from.clone(),
-            keep: false,
-            temporary: true,
-        })?;
+        }
+        // Others may be writing a file of the same name: each fills one of its own, and the last to be complete stays.
+        let from = path.with_file_name(part_name(&format!("{:016x}", seed())));
+        let created = Self { files: Files::default(), from, to: path.to_owned() };
+        created.files.create_new(ID, &created.from).map_err(|error| created.failed(error))?;
         Ok(created)
     }
 
@@ -117,5 +113,39 @@ impl PartFile {
 
     fn perform(&self, task: FileTask) -> Result<(), Error> {
         self.files.perform(task).map(|_| ()).map_err(|error| self.failed(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn two_files_of_one_name_are_not_mixed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/name");
+        let (first, second) = (PartFile::create(&path).unwrap(), PartFile::create(&path).unwrap());
+        let third = PartFile::create(&path).unwrap();
+        for (part, content) in
+            [(&first, "the first, which is longer"), (&second, "the second"), (&third, "-")]
+        {
+            (&*part.file().unwrap()).write_all(content.as_bytes()).unwrap();
+        }
+
+        first.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"the first, which is longer");
+        drop(third);
+        second.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"the second");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_names_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n".repeat(255));
+        PartFile::create(&path).unwrap().commit().unwrap();
+        assert!(path.exists());
     }
 }

@@ -10,10 +10,10 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use s3_proto::files::FileReply;
-use s3_proto::{Answer, Credentials, Error, Exit, Secret, Task};
+use s3_proto::{Answer, Credentials, Error, ErrorKind, Exit, Secret, Task};
 
-use crate::Files;
 use crate::files::read_small;
+use crate::{Cancel, Files};
 
 /// What a task came to.
 #[derive(Debug)]
@@ -43,34 +43,47 @@ impl Effect {
     }
 }
 
-/// Carries out a task; blocks until it is done.
+/// Carries out a task; blocks until it is done. `cancel` ends those early that may take long and leave nothing: programs,
+/// and the user's own code.
 ///
 /// # Errors
 /// Gives the task back if it is none of those that stand in [`Effect`].
-pub fn perform(files: &Files, task: Task) -> Result<Effect, Task> {
+pub fn perform(files: &Files, task: Task, cancel: &Cancel) -> Result<Effect, Task> {
     Ok(match task {
         Task::ReadFile(path) => Effect::Read(read_small(&path)),
         Task::File(task) => Effect::Filed(files.perform(task)),
         Task::Resolve(host) => Effect::Resolved(resolve(&host)),
-        Task::Run { argv, limit } => Effect::Exited(run(argv.expose(), limit)),
-        Task::Provide(provide) => Effect::Provided(block_on(provide)),
+        Task::Run { argv, limit } => Effect::Exited(run(argv.expose(), limit, cancel)),
+        Task::Provide(provide) => {
+            Effect::Provided(block_on(provide, cancel).unwrap_or_else(|| Err(cancelled())))
+        }
         other => return Err(other),
     })
 }
 
-/// Waits for a future. One that belongs to a runtime goes on if that runs on other threads meanwhile.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "the call ended before there were credentials")
+}
+
+/// Waits for a future, or until nobody wants it any more. One that belongs to a runtime goes on if that runs on other
+/// threads meanwhile.
+fn block_on<T>(future: impl Future<Output = T>, cancel: &Cancel) -> Option<T> {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
     }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let unpark = Arc::new(Unpark(thread::current()));
+    let waker = Waker::from(unpark.clone());
+    let _registration = cancel.on_cancel(move || unpark.wake());
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
+            return Some(output);
+        }
+        if cancel.is_cancelled() {
+            return None;
         }
         thread::park();
     }
@@ -91,7 +104,7 @@ const MAX_COMPLAINT: usize = 4 * 1024;
 /// How often it is looked whether a program has ended: it cannot be waited for with a limit.
 const LOOK: Duration = Duration::from_millis(5);
 
-fn run(argv: &[String], limit: Duration) -> Result<Exit, String> {
+fn run(argv: &[String], limit: Duration, cancel: &Cancel) -> Result<Exit, String> {
     let (program, arguments) = argv.split_first().ok_or("no program is named")?;
     // Arguments may be secret; the program's name is the user's own.
     let failed = |error: io::Error| format!("{program} cannot be run: {error}");
@@ -109,11 +122,15 @@ fn run(argv: &[String], limit: Duration) -> Result<Exit, String> {
     let until = Instant::now() + limit;
     let mut code = None;
     while code.is_none() || !stdout.is_finished() || !stderr.is_finished() {
-        if Instant::now() >= until {
+        let is_over = Instant::now() >= until;
+        if is_over || cancel.is_cancelled() {
             // If it cannot be killed there is nothing else to do about it.
             let _ = child.kill();
             let _ = child.wait();
-            return Err(format!("{program} did not end within {} s", limit.as_secs_f64()));
+            return Err(match is_over {
+                true => format!("{program} did not end within {} s", limit.as_secs_f64()),
+                false => format!("{program} was ended with the call"),
+            });
         }
         code = child.try_wait().map_err(failed)?.map(|status| status.code());
         thread::sleep(LOOK);
@@ -150,7 +167,7 @@ mod tests {
     use super::*;
 
     fn sh(script: &str, limit: Duration) -> Result<Exit, String> {
-        run(&["sh", "-c", script].map(str::to_owned), limit)
+        run(&["sh", "-c", script].map(str::to_owned), limit, &Cancel::never())
     }
 
     const LONG: Duration = Duration::from_mins(1);
@@ -160,15 +177,30 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel::<Waker>();
         let waking = thread::spawn(move || receiver.recv().unwrap().wake());
         let mut asked = false;
-        let output = block_on(std::future::poll_fn(|context| {
+        let waiting = std::future::poll_fn(|context| {
             if std::mem::replace(&mut asked, true) {
                 return Poll::Ready(7);
             }
             sender.send(context.waker().clone()).unwrap();
             Poll::Pending
-        }));
+        });
+        let output = block_on(waiting, &Cancel::never());
         waking.join().unwrap();
-        assert_eq!(output, 7);
+        assert_eq!(output, Some(7));
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_is_not_waited_for() {
+        let cancel = Cancel::new();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(50));
+                cancel.cancel();
+            });
+            assert_eq!(block_on(std::future::pending::<()>(), &cancel), None);
+        });
+        let error = run(&["sleep", "600"].map(str::to_owned), LONG, &cancel).unwrap_err();
+        assert_eq!(error, "sleep was ended with the call");
     }
 
     #[test]
@@ -197,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let error = run(&["/no/such/program".to_owned(), "secret".to_owned()], LONG).unwrap_err();
+        let argv = ["/no/such/program", "secret"].map(str::to_owned);
+        let error = run(&argv, LONG, &Cancel::never()).unwrap_err();
         assert!(
             error.starts_with("/no/such/program cannot be run: ") && !error.contains("secret"),
             "{error}"

@@ -87,7 +87,7 @@ impl Inner {
             drop(woken.lock());
             woken.freed.notify_all();
         });
-        let until = patience.map(|patience| Instant::now() + patience);
+        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         let mut busy = self.lock();
         loop {
             if let Some(permit) = self.admit(&mut busy, host) {
@@ -136,4 +136,23 @@ pub fn wait_until<'a, T>(
     let left = until.saturating_duration_since(Instant::now());
     let waited = || changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
     (!left.is_zero()).then(waited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_may_be_without_end() {
+        let gate = Gate::new(1, Arc::default());
+        let held = gate.enter("host", None, &Cancel::never()).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| gate.enter("host", Some(Duration::MAX), &Cancel::never()).is_ok());
+            while !gate.0.lock().awaited && !waits.is_finished() {
+                std::thread::yield_now();
+            }
+            drop(held);
+            assert!(waits.join().unwrap());
+        });
+    }
 }

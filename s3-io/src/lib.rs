@@ -45,4 +45,4 @@ pub use open_files::Files;
 pub use pieces::PieceReader;
 pub use settings::{Settings, environment, no_certificates, session};
 pub use stats::{Counts, Open, PoolStats};
-pub use target::Target;
+pub use target::{Target, share};

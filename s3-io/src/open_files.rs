@@ -55,7 +55,7 @@ impl Files {
                 return Ok(FileReply::Opened(info));
             }
             FileTask::Create { id, path, keep, temporary } => {
-                let file = create(&path, keep)?;
+                let file = create(&path, OpenOptions::new().create(true).truncate(!keep))?;
                 let info = info(&file.metadata()?);
                 self.insert(id, file, temporary.then_some(path));
                 return Ok(FileReply::Opened(info));
@@ -88,6 +88,16 @@ impl Files {
         Ok(FileReply::Done)
     }
 
+    /// A temporary file, and the folders that it is in.
+    ///
+    /// # Errors
+    /// Whatever the system says, also if there is a file of this name.
+    pub(crate) fn create_new(&self, id: FileId, path: &Path) -> io::Result<()> {
+        let file = create(path, OpenOptions::new().create_new(true))?;
+        self.insert(id, file, Some(path.to_owned()));
+        Ok(())
+    }
+
     fn insert(&self, id: FileId, file: File, temporary: Option<PathBuf>) {
         self.0.lock().insert(id, Open { file: Arc::new(file), temporary });
     }
@@ -109,12 +119,12 @@ impl Drop for Table {
     }
 }
 
-fn create(path: &Path, keep: bool) -> io::Result<File> {
+fn create(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
     // To be read as well: what is kept is hashed before it is relied on.
-    OpenOptions::new().read(true).write(true).create(true).truncate(!keep).open(path)
+    options.read(true).write(true).open(path)
 }
 
 /// The file is looked up for each piece: closing it ends what nobody waits for any more.

@@ -22,11 +22,14 @@ impl<I: Iterator<Item = io::Result<Bytes>>> Read for PieceReader<I> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
             let Some(piece) = self.pieces.next().transpose()? else { return Ok(0) };
-            self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "there are more bytes than were announced")
-            })?;
+            self.left = self.left.checked_sub(piece.len() as u64).ok_or_else(too_many)?;
             self.rest = piece;
         }
         (&mut self.rest).reader().read(buffer)
     }
+}
+
+/// A piece goes past the length.
+pub(crate) fn too_many() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "there are more bytes than were announced")
 }

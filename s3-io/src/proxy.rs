@@ -56,18 +56,28 @@ impl Proxy {
         })
     }
 
-    /// What the environment says: `HTTPS_PROXY` or `ALL_PROXY`, and `NO_PROXY`, in capitals or not.
-    pub fn from_env() -> Option<Self> {
-        let first = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok());
-        let url = first(["HTTPS_PROXY", "https_proxy"]).or_else(|| first(["ALL_PROXY", "all_proxy"]))?;
-        let except = first(["NO_PROXY", "no_proxy"]).unwrap_or_default();
-        match Self::new(&url, &except) {
-            Ok(proxy) => Some(proxy),
-            Err(error) => {
-                tracing::warn!(%error, "the environment names a proxy that cannot be used");
-                None
-            }
-        }
+    /// What the environment says: `HTTPS_PROXY` or `ALL_PROXY`, and `NO_PROXY`, in capitals or not. One that is empty
+    /// says nothing.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new): to go without a proxy that cannot be used is not what was asked for.
+    pub fn from_env() -> Result<Option<Self>, Error> {
+        // What is not text is none that can be used, and is not passed over either.
+        Self::from_variables(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, Error> {
+        let first = |names: &[&'static str]| {
+            names.iter().find_map(|name| Some((*name, variable(name).filter(|value| !value.is_empty())?)))
+        };
+        let Some((name, url)) = first(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]) else {
+            return Ok(None);
+        };
+        let except = first(&["NO_PROXY", "no_proxy"]).map(|(_, except)| except).unwrap_or_default();
+        Self::new(&url, &except).map(Some).map_err(|error| {
+            let message = format!("{name} cannot be used: {}", error.message());
+            Error::new(ErrorKind::Configuration, message)
+        })
     }
 
     /// Its own name or address.
@@ -206,6 +216,27 @@ mod tests {
         for url in ["socks5://proxy", "https://proxy", "http://"] {
             assert_eq!(Proxy::new(url, "").unwrap_err().kind(), ErrorKind::Configuration, "{url}");
         }
+    }
+
+    #[test]
+    fn the_environment_names_a_proxy_or_why_there_is_none() {
+        let proxy = |variables: &[(&str, &str)]| {
+            let found = Proxy::from_variables(|name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            });
+            found.map(|proxy| proxy.map(|proxy| proxy.host().to_owned()))
+        };
+        let (all, small) = (("ALL_PROXY", "http://all"), ("https_proxy", "http://small"));
+        assert_eq!(proxy(&[]).unwrap(), None);
+        assert_eq!(proxy(&[all, small]).unwrap().unwrap(), "small");
+        assert_eq!(proxy(&[all, small, ("HTTPS_PROXY", "")]).unwrap().unwrap(), "small");
+        assert_eq!(proxy(&[all, ("HTTPS_PROXY", "")]).unwrap().unwrap(), "all");
+        assert_eq!(proxy(&[("HTTPS_PROXY", ""), ("ALL_PROXY", "")]).unwrap(), None);
+        let error = proxy(&[("ALL_PROXY", "socks5://user:secret@proxy")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.message().starts_with("ALL_PROXY cannot be used: the proxy must be"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("secret"));
     }
 
     /// How many bytes of an answer are read until the tunnel is open.

@@ -40,7 +40,7 @@ impl Default for Settings {
 impl Settings {
     /// What the environment says, as far as connections go.
     pub fn from_env() -> Self {
-        Self { proxy: Ok(Proxy::from_env()), ..Self::default() }
+        Self { proxy: Proxy::from_env(), ..Self::default() }
     }
 }
 
@@ -98,8 +98,9 @@ macro_rules! connection_setters {
 
         /// The HTTP proxy for HTTPS, such as `http://user:password@proxy:3128`, and the hosts that are reached
         /// without it: names, with all below them, addresses, `address/bits`, or `*`, separated by commas. By
-        /// default the environment variables `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say so. This machine and
-        /// its instance's services (loopback and link-local addresses) are never reached through a proxy.
+        /// default the environment variables `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say so, and one that cannot
+        /// be used is an error. This machine and its instance's services (loopback and link-local addresses) are
+        /// never reached through a proxy.
         pub fn https_proxy(mut self, proxy: &str, except: &str) -> Self {
             self.options.settings.proxy = $crate::proxy::Proxy::new(proxy, except).map(Some);
             self

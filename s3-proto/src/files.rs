@@ -40,7 +40,7 @@ pub enum FileTask {
         /// Remove it when the machine goes away before the file is committed or closed.
         temporary: bool,
     },
-    /// Make an open file this long, and reserve the space where the system can. Answer: [`FileReply::Done`].
+    /// Make an open file this long, by cutting it off or with zeros. Answer: [`FileReply::Done`].
     Resize {
         /// Which file.
         id: FileId,
@@ -140,4 +140,19 @@ pub enum DirEntryKind {
     LinkToDir,
     /// A device, a pipe, a link that leads nowhere.
     Other,
+}
+
+/// What a download is called until it is complete. It does not grow with the name that it gets then, which may be as
+/// long as names can be.
+#[doc(hidden)]
+pub fn part_name(unique: &str) -> String {
+    format!("{PART_PREFIX}{unique}{PART_SUFFIX}")
+}
+
+const PART_PREFIX: &str = ".s3-";
+const PART_SUFFIX: &str = ".part";
+
+/// Whether a file of this name is a download that is not complete.
+pub(crate) fn is_part_name(name: &str) -> bool {
+    name.starts_with(PART_PREFIX) && name.ends_with(PART_SUFFIX)
 }

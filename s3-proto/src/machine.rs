@@ -288,7 +288,8 @@ impl Payload {
 pub struct Timeouts {
     /// Waiting for one of the pool's connections to come free.
     pub pool: Option<Duration>,
-    /// Looking up the name and connecting to one of its addresses.
+    /// Looking up the name and connecting to one of its addresses. They are tried one after the other: one that does not
+    /// answer is given its share of the time that is left, but at least a second of it.
     pub connect: Option<Duration>,
     /// The TLS handshake.
     pub tls: Option<Duration>,

@@ -32,7 +32,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_target(false)
         .with_writer(std::io::stdout);
     // The server in this program has spans too.
-    let ours = Targets::new().with_target("s3_proto", Level::DEBUG).with_target("s3_tokio", Level::DEBUG);
+    let ours = ["s3_proto", "s3_io", "s3_tokio"].map(|target| (target, Level::DEBUG));
+    let ours = Targets::new().with_targets(ours);
     tracing_subscriber::registry().with(console).with(ours).init();
     let numbers = Numbers::default();
     metrics::set_global_recorder(numbers.clone())?;

@@ -54,7 +54,8 @@ impl Body {
     }
 
     /// Writes all of it into a file, and says how many bytes there were. The file appears under its name when
-    /// it is complete; until then it is called `<name>.part`, and is removed if it comes to nothing.
+    /// it is complete; until then it is called `.s3-<16 hexadecimal digits>.part`, beside it, and never the same
+    /// twice. It is removed if it comes to nothing.
     ///
     /// # Errors
     /// As [`copy_to`](Self::copy_to).

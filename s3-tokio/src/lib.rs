@@ -19,7 +19,9 @@
 //! - [`Items`] yields page after page of a list.
 //! - [`Cancel`] ends calls from outside.
 //!
-//! All futures may be dropped at any point; the connection of a request that is dropped half-way is closed.
+//! All futures may be dropped at any point; the connection of a request that is dropped half-way is closed. Nothing can
+//! be asked of the service any more then: a transfer that is dropped, such as `upload_file`, `upload`, `copy` or `sync`,
+//! may leave an upload with its parts there, which are paid for until it is aborted. [`Cancel`] ends it in order.
 //! A runtime with time and I/O enabled is needed.
 #![forbid(unsafe_code)]
 

@@ -6,10 +6,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
 use http_body_util::Full;
 use hyper_util::rt::TokioExecutor;
 use s3_io::driver::transport::{Download, Options};
@@ -565,6 +566,118 @@ async fn requests_share_a_connection_over_http_2() {
         assert_eq!(read(download).await.unwrap().len(), 100_000);
     }
     assert_eq!(counts(&transport), (0, 1, 1));
+}
+
+/// A server of HTTP/2 that lets `streams` requests at a time come over a connection. It answers the first that comes over
+/// each; then it does as `deaf` says: it hears nothing any more, or only answers nothing.
+async fn silent_h2_server(streams: u32, deaf: bool) -> String {
+    let acceptor = acceptor(&[b"h2"]);
+    let uri = server(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let stream = hyper_util::rt::TokioIo::new(acceptor.accept(stream).await.unwrap());
+            let served = Arc::new(AtomicUsize::new(0));
+            let seen = served.clone();
+            let service = hyper::service::service_fn(move |_| {
+                let first = seen.fetch_add(1, Ordering::Relaxed) == 0;
+                async move {
+                    if !first {
+                        std::future::pending::<()>().await;
+                    }
+                    io::Result::Ok(http::Response::new(Full::new(Bytes::from("answer"))))
+                }
+            });
+            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            let mut connection =
+                std::pin::pin!(builder.max_concurrent_streams(streams).serve_connection(stream, service));
+            let _ = std::future::poll_fn(|cx| {
+                if deaf && served.load(Ordering::Relaxed) > 1 {
+                    return std::task::Poll::Pending;
+                }
+                connection.as_mut().poll(cx)
+            })
+            .await;
+        }
+    })
+    .await;
+    uri.replace("http://127.0.0.1", "https://localhost")
+}
+
+fn trusting() -> Transport {
+    transport_with(|options| {
+        options.settings.trust.accept_invalid = true;
+        options.streams = 10;
+    })
+}
+
+/// A request that is answered.
+async fn works(transport: &Transport, uri: &str) {
+    let (head, download) = transport.send(task("GET", uri, Payload::Empty), None).await.unwrap();
+    assert_eq!(head.version, http::Version::HTTP_2);
+    assert_eq!(read(download).await.unwrap(), b"answer");
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_that_let_a_request_wait_is_not_used_again() {
+    let (uri, transport) = (silent_h2_server(10, false).await, trusting());
+    works(&transport, &uri).await;
+    for body in [0, 100_000] {
+        let payload = if body == 0 { Payload::Empty } else { Payload::Bytes(vec![1; body].into()) };
+        let mut waits = task("PUT", &uri, payload);
+        waits.timeouts.first_byte = Some(Duration::from_millis(100));
+        let result = transport.send(waits, None).await;
+        assert_eq!(failed(result), (Phase::Wait, TransportErrorKind::Timeout));
+
+        works(&transport, &uri).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_that_is_dead_is_found_out() {
+    for len in [0, 10_000_000] {
+        let (uri, transport) = (silent_h2_server(10, true).await, trusting());
+        works(&transport, &uri).await;
+        let payload = if len == 0 { Payload::Empty } else { Payload::Bytes(vec![1; len].into()) };
+        let mut waits = task("PUT", &uri, payload);
+        (waits.timeouts.first_byte, waits.timeouts.idle) = (None, None);
+        tokio::time::pause();
+        let began = Instant::now();
+        let result = transport.send(waits, None).await;
+        let waited = began.elapsed();
+        tokio::time::resume();
+
+        assert_eq!(failed(result).1, TransportErrorKind::Timeout);
+        assert!(waited < Duration::from_secs(25), "{waited:?}");
+        works(&transport, &uri).await;
+    }
+}
+
+#[tokio::test]
+async fn the_signs_of_life_of_a_connection_are_none_of_a_request() {
+    let (uri, transport) = (silent_h2_server(10, false).await, trusting());
+    works(&transport, &uri).await;
+    let mut waits = task("PUT", &uri, Payload::Bytes(vec![1; 100_000].into()));
+    waits.timeouts.first_byte = Some(Duration::from_secs(30));
+    tokio::time::pause();
+    let began = Instant::now();
+    let result = transport.send(waits, None).await;
+
+    assert_eq!(failed(result), (Phase::Wait, TransportErrorKind::Timeout));
+    assert!(began.elapsed() < Duration::from_secs(35), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_request_that_http_2_has_no_room_for_is_not_kept_for_ever() {
+    let (uri, transport) = (silent_h2_server(1, false).await, trusting());
+    works(&transport, &uri).await;
+    let mut sent = FuturesUnordered::new();
+    for _ in 0..4 {
+        let mut waits = task("GET", &uri, Payload::Empty);
+        (waits.timeouts.pool, waits.timeouts.first_byte) = (Some(Duration::from_millis(100)), None);
+        sent.push(transport.send(waits, None));
+    }
+    let result = tokio::time::timeout(Duration::from_secs(10), sent.next()).await.unwrap().unwrap();
+    assert_eq!(failed(result), (Phase::Connect, TransportErrorKind::PoolExhausted));
 }
 
 /// Active, idle and open connections.

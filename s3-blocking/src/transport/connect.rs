@@ -11,7 +11,7 @@ use http::Uri;
 use rustls::{ClientConfig, ClientConnection};
 use s3_io::failure::{self, Failure, timeout};
 use s3_io::proxy::{ConnectAnswer, Proxy};
-use s3_io::{Counts, Target};
+use s3_io::{Counts, Target, share};
 use s3_proto::Phase;
 use ureq::config::Config;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -99,13 +99,11 @@ impl Connector {
         };
         let mut last = None;
         for (i, address) in addresses.iter().enumerate() {
-            // Addresses that do not answer leave the others their share of the time.
-            let left = u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
-            let share = until.map(|until| until.saturating_duration_since(Instant::now()) / left);
-            let connected = match share {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let connected = match left.map(|left| share(left, addresses.len() - i)) {
                 None => TcpStream::connect(address),
                 Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
-                Some(share) => TcpStream::connect_timeout(address, share),
+                Some(limit) => TcpStream::connect_timeout(address, limit),
             };
             match connected {
                 Ok(stream) => {

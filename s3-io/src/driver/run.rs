@@ -251,7 +251,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             }
             other => {
                 let files = self.files.clone();
-                let effect = R::blocking(move || effects::perform(&files, other));
+                let effect = R::blocking(move || effects::perform(&files, other, &Cancel::never()));
                 self.tasks.push(id, async move {
                     let message = match effect.await {
                         Ok(Ok(effect)) => return Outcome::Effect(effect),

@@ -15,6 +15,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use s3_proto::SourceError;
 
 use super::runtime::Runtime;
+use crate::pieces::too_many;
 use crate::{Buffers, Once, files, read_already};
 
 /// The pieces that a source gives.
@@ -221,12 +222,17 @@ impl Stream for StreamPieces {
             return Poll::Ready(None);
         }
         let next = ready!(this.stream.as_mut().poll_next(cx));
-        match &next {
-            // A piece that goes past the length is refused by whoever counts.
-            Some(Ok(bytes)) => this.left = this.left.map(|left| left.saturating_sub(bytes.len() as u64)),
+        let (next, left) = match (next, this.left) {
+            (Some(Ok(bytes)), Some(left)) => match left.checked_sub(bytes.len() as u64) {
+                Some(left) => (Some(Ok(bytes)), Some(left)),
+                // It is refused, rather than cut: whoever asks for as much as was announced would see no more of it.
+                None => (Some(Err(too_many())), Some(0)),
+            },
+            (Some(Ok(bytes)), None) => (Some(Ok(bytes)), None),
             // Streams need not bear being asked after their end.
-            _ => this.left = Some(0),
-        }
+            (end, _) => (end, Some(0)),
+        };
+        this.left = left;
         Poll::Ready(next)
     }
 }

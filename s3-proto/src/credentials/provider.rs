@@ -61,8 +61,9 @@ impl CredentialsProvider {
         Self { name: name.into(), fetch: Arc::new(move |tasks| Box::pin(fetch(tasks))) }
     }
 
-    /// A provider that needs a runtime, or blocks: the driver waits for its futures on a thread that may block,
-    /// inside of its runtime if it has one.
+    /// A provider that is a future of its own, such as one that needs a runtime. A driver for threads waits for it on the
+    /// thread of the call or on one beside it; an async driver polls it as part of the call that asks first. What blocks
+    /// would hold up the runtime there: give it to a thread, as `spawn_blocking` does.
     ///
     /// ```
     /// use s3_proto::credentials::CredentialsProvider;

@@ -14,7 +14,7 @@ use crate::body::verify;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Hasher};
 use crate::client::polled_after_done;
 use crate::encode::hex;
-use crate::files::{FileId, FileReply, FileTask};
+use crate::files::{FileId, FileReply, FileTask, part_name};
 use crate::machine::{Answer, BodyPlan, Instant, Machine, Now, Step, Task, TaskId};
 use crate::ops::{GetObject, GetObjectOutput};
 use crate::session::Session;
@@ -755,13 +755,5 @@ fn part_path(session: &Session, path: &Path, always_the_same: bool) -> PathBuf {
         let mut rng = session.rng();
         format!("{:016x}", rng.next_u64())
     };
-    path.with_file_name(format!("{PART_PREFIX}{unique}{PART_SUFFIX}"))
-}
-
-const PART_PREFIX: &str = ".s3-";
-const PART_SUFFIX: &str = ".part";
-
-/// Whether a file of this name is a download that is not complete.
-pub(super) fn is_part_name(name: &str) -> bool {
-    name.starts_with(PART_PREFIX) && name.ends_with(PART_SUFFIX)
+    path.with_file_name(part_name(&unique))
 }

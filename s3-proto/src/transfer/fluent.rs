@@ -38,6 +38,9 @@ pub(super) use transfer_requests;
 
 impl<D: Driver> Client<D> {
     /// Uploads a file of any size, in parts side by side if it is large. See [`Upload`].
+    ///
+    /// Dropping the future of an async driver half-way leaves the upload with its parts at the service, which are paid
+    /// for until it is aborted. The driver's `Cancel` ends it in order.
     pub fn upload_file(
         &self,
         bucket: impl Into<String>,
@@ -48,7 +51,7 @@ impl<D: Driver> Client<D> {
     }
 
     /// Uploads data of any size, in parts side by side if it is large: bytes in memory, or a source. See
-    /// [`Upload`].
+    /// [`Upload`], and [`upload_file`](Self::upload_file) for what dropping it leaves.
     pub fn upload(
         &self,
         bucket: impl Into<String>,
@@ -63,7 +66,8 @@ impl<D: Driver> Client<D> {
     /// parts are held in memory as may be in flight.
     ///
     /// If it does not say how long it is, it may have as many bytes as 10,000 [parts](UploadRequest::part_size) at most,
-    /// which is 78 GiB by default: set a larger part size for more. See [`Upload`].
+    /// which is 78 GiB by default: set a larger part size for more. See [`Upload`], and
+    /// [`upload_file`](Self::upload_file) for what dropping it leaves.
     pub fn upload_stream(
         &self,
         bucket: impl Into<String>,
@@ -73,7 +77,8 @@ impl<D: Driver> Client<D> {
         self.upload(bucket, key, Data::Source(source.into()))
     }
 
-    /// Copies an object of any size inside of the service, with metadata and tags. See [`struct@Copy`].
+    /// Copies an object of any size inside of the service, with metadata and tags. See [`struct@Copy`], and
+    /// [`upload_file`](Self::upload_file) for what dropping it leaves.
     pub fn copy(
         &self,
         bucket: impl Into<String>,

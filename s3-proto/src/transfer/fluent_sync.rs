@@ -9,7 +9,8 @@ use super::{Compare, Direction, Sync, SyncOptions, SyncReport};
 use crate::client::{Client, Driver};
 
 impl<D: Driver> Client<D> {
-    /// Uploads all files of a folder and of those in it, under a prefix. See [`Sync`].
+    /// Uploads all files of a folder and of those in it, under a prefix. See [`Sync`], and
+    /// [`upload_file`](Self::upload_file) for what dropping it leaves.
     pub fn upload_dir(
         &self,
         bucket: impl Into<String>,
@@ -29,7 +30,8 @@ impl<D: Driver> Client<D> {
         self.sync(Direction::Download, bucket, prefix, folder).compare(Compare::Never)
     }
 
-    /// Transfers what a folder and the objects below a prefix differ in. See [`Sync`].
+    /// Transfers what a folder and the objects below a prefix differ in. See [`Sync`], and
+    /// [`upload_file`](Self::upload_file) for what dropping it leaves.
     pub fn sync(
         &self,
         direction: Direction,

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 
-use super::download::is_part_name;
 use super::errands::{Errands, Outcome};
 use super::names::{Filter, folder_prefix, path_of};
 use super::nested::Nested;
@@ -15,7 +14,7 @@ use super::{
     UploadOptions,
 };
 use crate::client::polled_after_done;
-use crate::files::{DirEntry, DirEntryKind, FileInfo, FileReply, FileTask};
+use crate::files::{DirEntry, DirEntryKind, FileInfo, FileReply, FileTask, is_part_name};
 use crate::machine::{Answer, BodyPlan, Instant, Machine, Now, Step, TaskId};
 use crate::ops::{DeleteObjects, GetObject, ListObjectsV2, Object, ObjectIdentifier, PutObject};
 use crate::pages::Entries;

@@ -134,8 +134,8 @@ pub(crate) enum Failure {
     S3(Error),
     /// Something on this side, or several things that were told of already.
     Other(String),
-    /// Ctrl-C, and what is left.
-    Interrupted(String),
+    /// Ctrl-C, and what is left, if anything is.
+    Interrupted(Option<String>),
 }
 
 impl Failure {
@@ -156,17 +156,18 @@ impl Failure {
         if let Some(sync) = error.sync_interrupted() {
             let left: Vec<_> = sync.uploads_left().map(|failure| failure.error.to_string()).collect();
             if !left.is_empty() {
-                return Self::Interrupted(left.join("\n"));
+                return Self::Interrupted(Some(left.join("\n")));
             }
         }
         let resumable = checkpoint.filter(|path| path.exists());
         let cleanup = error.upload_failure().map(|failure| &failure.cleanup);
         Self::Interrupted(match (cleanup, resumable) {
             (None | Some(Cleanup::Kept), Some(path)) => {
-                format!("interrupted: the same command goes on from the checkpoint '{}'", path.display())
+                let path = path.display();
+                Some(format!("interrupted: the same command goes on from the checkpoint '{path}'"))
             }
-            (Some(Cleanup::Failed(_) | Cleanup::Kept), _) => error.to_string(),
-            _ => "interrupted: nothing unfinished was left behind".to_owned(),
+            (Some(Cleanup::Failed(_) | Cleanup::Kept), _) => Some(error.to_string()),
+            _ => None,
         })
     }
 
@@ -204,7 +205,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(what) => write!(f, "{what} ('s3 help' says what there is)"),
             Self::S3(error) => error.fmt(f),
-            Self::Other(what) | Self::Interrupted(what) => f.write_str(what),
+            Self::Other(what) | Self::Interrupted(Some(what)) => f.write_str(what),
+            Self::Interrupted(None) => f.write_str("interrupted: nothing unfinished was left behind"),
         }
     }
 }

@@ -130,18 +130,25 @@ impl App {
             let to = Address { bucket: to.bucket.clone(), key: format!("{}{name}", to.key) };
             self.copy_object(Address { bucket: from.bucket.clone(), key }, to, delete)
         });
-        let mut failed = 0_usize;
+        let (mut failed, mut interrupted, mut left) = (0_usize, false, Vec::new());
         let mut copies = std::pin::pin!(copies.buffer_unordered(COPIES));
         while let Some(copied) = copies.next().await {
             if let Err(failure) = copied {
                 match failure.after_interruption(None) {
-                    interrupted @ Failure::Interrupted(_) => return Err(interrupted),
+                    // The others have yet to put in order what they began; those that have not begun end at once.
+                    Failure::Interrupted(what) => {
+                        interrupted = true;
+                        left.extend(what);
+                    }
                     failure => {
                         self.out.note(&failure.to_string());
                         failed += 1;
                     }
                 }
             }
+        }
+        if interrupted {
+            return Err(Failure::Interrupted((!left.is_empty()).then(|| left.join("\n"))));
         }
         if failed > 0 {
             return Err(Failure::Other(format!("{failed} of {total} objects could not be copied")));

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 
+use s3_io::Cancel;
 use s3_proto::credentials::{CredentialsProvider, CredentialsSource, DefaultChain, Environment};
 use s3_proto::sign::{self, PayloadHash, SigningOptions, SigningParams};
-use s3_proto::{Credentials, Error, ErrorKind, Timestamp};
+use s3_proto::{Config, Credentials, Error, ErrorKind, Timestamp};
 use s3_test_server::Credentials as Known;
 
 use crate::harness::{HOUR, Harness, Outcome, World, scenarios};
@@ -26,6 +27,7 @@ scenarios! {
     an_sso_token_is_refreshed_and_kept,
     a_program_prints_credentials,
     the_programs_own_code_gives_credentials,
+    a_provider_that_never_comes_back_is_not_waited_for,
 }
 
 /// A request as a stub sees it.
@@ -361,5 +363,32 @@ fn the_programs_own_code_gives_credentials<H: Harness>(t: &World<H>) -> Outcome 
     });
     let client = t.client_with(|config, _| config.credentials = CredentialsSource::Custom(failing));
     assert!(works(t, &client).unwrap_err().to_string().contains("the vault is sealed"));
+    Ok(())
+}
+
+fn a_provider_that_never_comes_back_is_not_waited_for<H: Harness>(t: &World<H>) -> Outcome {
+    let stuck = |config: &mut Config| {
+        let provider = CredentialsProvider::from_future("mine", std::future::pending);
+        config.credentials = CredentialsSource::Custom(provider);
+    };
+    let limited = t.client_with(|config, _| {
+        stuck(config);
+        config.operation_timeout = Some(Duration::from_millis(200));
+    });
+    let error = works(t, &limited).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+
+    let cancel = Cancel::new();
+    let cancelled = t.client_with(|config, options| {
+        stuck(config);
+        options.cancel = Some(cancel.clone());
+    });
+    let user = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        cancel.cancel();
+    });
+    let error = works(t, &cancelled).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+    user.join().unwrap();
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Objects of any size, in parts side by side.
 
 use bytes::Bytes;
+use s3_proto::ErrorKind;
 use s3_proto::checksum::{ChecksumAlgorithm, Hasher};
 use s3_proto::transfer::Cleanup;
 
@@ -9,6 +10,7 @@ use crate::harness::{Harness, Outcome, World, data, scenarios};
 scenarios! {
     files_of_any_size_arrive_whole,
     bytes_and_sources_that_are_read_once_arrive_whole,
+    a_stream_that_is_longer_or_shorter_than_it_says_stores_nothing,
     checksums_of_the_whole_are_sent_and_kept,
     an_upload_that_failed_goes_on_from_its_checkpoint,
     an_object_is_copied_in_parts,
@@ -47,6 +49,20 @@ fn bytes_and_sources_that_are_read_once_arrive_whole<H: Harness>(t: &World<H>) -
     let source = H::pieces(pieces.into_iter(), content.len() as u64);
     t.wait(t.client.upload_stream(&t.bucket, "stream", source).part_size(SIZE).send())?;
     assert_holds(t, "stream", &content)
+}
+
+fn a_stream_that_is_longer_or_shorter_than_it_says_stores_nothing<H: Harness>(t: &World<H>) -> Outcome {
+    let long = 2 * PART;
+    for (len, promised) in [(20, 10), (10, 20), (long, long - 1), (long, PART), (long, long + 1)] {
+        // In one piece, so that it goes on where the promise ends.
+        let source = H::pieces(std::iter::once(data(len).into()), promised as u64);
+        let upload = t.client.upload_stream(&t.bucket, "key", source).part_size(SIZE);
+        let error = t.wait(upload.send()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LocalIo, "{len} for {promised}: {error}");
+        assert!(!t.wait(t.client.object_exists(&t.bucket, "key"))?, "{len} for {promised}");
+    }
+    assert_eq!(t.all(t.client.list_multipart_uploads(&t.bucket).entries())?, [], "an upload was left");
+    Ok(())
 }
 
 fn checksums_of_the_whole_are_sent_and_kept<H: Harness>(t: &World<H>) -> Outcome {

@@ -23,7 +23,7 @@ use super::Resolve;
 use crate::driver::runtime::{Clock, Runtime};
 use crate::failure::{self, Failure, timeout};
 use crate::proxy::{ConnectAnswer, Proxy};
-use crate::{Counts, Open, Target};
+use crate::{Counts, Open, Target, share};
 
 tokio::task_local! {
     /// The time-outs of the request that asks for a connection; hyper's pool hands on only the URI.
@@ -104,13 +104,11 @@ impl<R: Runtime> Connector<R> {
         };
         let mut last = None;
         for (i, address) in addresses.iter().enumerate() {
-            // Addresses that do not answer leave the others their share of the time.
-            let left = u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
-            let share = until.map(|until| {
+            let until = until.map(|until| {
                 let now = self.clock.now();
-                now.saturating_add(until.since(now) / left)
+                now.saturating_add(share(until.since(now), addresses.len() - i))
             });
-            match self.clock.within(share, R::connect(*address)).await {
+            match self.clock.within(until, R::connect(*address)).await {
                 Some(Ok(stream)) => return Ok(stream),
                 Some(Err(error)) => last = Some(failure::connect(host, error)),
                 None => last = Some(timeout(Phase::Connect, format!("connecting to {host}"), limit)),
@@ -159,7 +157,7 @@ impl<R: Runtime> Connector<R> {
 /// What is known of a connection from outside.
 struct Wire {
     clock: Clock,
-    /// Milliseconds on the clock at which bytes were last written.
+    /// Milliseconds on the clock at which bytes of a body were last written.
     written_at: AtomicU64,
 }
 
@@ -176,12 +174,16 @@ impl Wire {
     }
 }
 
+/// A longer write than this is one of a body. The frames that keep a connection of HTTP/2 alive and give it room are
+/// shorter, and say nothing about any request.
+const SIGN_OF_LIFE: usize = 64;
+
 /// Found in the extensions of a captured connection.
 #[derive(Clone)]
 pub(crate) struct WireRef(Arc<Wire>);
 
 impl WireRef {
-    /// When bytes were last written.
+    /// When bytes of a body were last written.
     pub(crate) fn written_at(&self) -> Instant {
         Instant::from_origin(Duration::from_millis(self.0.written_at.load(Ordering::Relaxed)))
     }
@@ -222,7 +224,7 @@ impl<C: Read + Write + Unpin> Connection for Stream<C> {
 
 impl<C> Stream<C> {
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
+        if matches!(written, Poll::Ready(Ok(SIGN_OF_LIFE..))) {
             self.wire.wrote();
         }
         written

@@ -41,6 +41,11 @@ use upload::{MAX_INTERIM, Progress, Stage, Upload};
 /// streams: bodies that wait for their readers must not stop the others.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
+/// How long nothing may come over HTTP/2 before the other side is asked whether it is there, and how long that may
+/// take: one that is gone is known before the usual time-outs are over. HTTP/1.1 needs none of this, as whatever is given
+/// up there takes its connection along.
+const ASK_ALIVE: Duration = Duration::from_secs(10);
+
 /// What timers can tell apart.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -126,6 +131,8 @@ impl<R: Runtime> Transport<R> {
             .pool_max_idle_per_host(connections)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(connection_window)
+            .http2_keep_alive_interval(ASK_ALIVE)
+            .http2_keep_alive_timeout(ASK_ALIVE)
             .build(connector);
         Ok(Self { client, resolver, gate: Gate::new(limits, counts, clock.clone()), clock })
     }
@@ -158,8 +165,13 @@ impl<R: Runtime> Transport<R> {
         }
         let timeouts = task.timeouts;
         let mut permit = self.gate.enter(host(&task), timeouts.pool).await?;
-        let Under { response, captured, progress } = self.begin(task, reader)?;
+        let Under { response, captured, progress } = self.begin(task, reader, permit.may_be_h2())?;
         let answered = watch(&self.clock, response, captured.as_ref(), &progress, timeouts).await;
+        if let (Err(failure), Some(captured)) = (&answered, &captured)
+            && failure.phase != Phase::Connect
+        {
+            captured.poison();
+        }
         if let Some(error) = progress.take_source_error() {
             return Err(Unanswered::Source(error));
         }
@@ -172,7 +184,12 @@ impl<R: Runtime> Transport<R> {
     }
 
     /// Gives a request to hyper. Not async: what it is made of is large, and would take as much room in the future.
-    fn begin(&self, task: Box<HttpTask>, reader: Option<Reader>) -> Result<Under, Unanswered> {
+    fn begin(
+        &self,
+        task: Box<HttpTask>,
+        reader: Option<Reader>,
+        may_be_h2: bool,
+    ) -> Result<Under, Unanswered> {
         let HttpTask { request, encoder, timeouts, expect_continue } = *task;
         let (parts, payload) = request.into_parts();
         let body = match (payload, reader, encoder) {
@@ -199,7 +216,9 @@ impl<R: Runtime> Transport<R> {
         hyper::ext::on_informational(&mut request, move |head| {
             heard.interim(head.status() == StatusCode::CONTINUE);
         });
-        let captured = (!request.body().is_short()).then(|| capture_connection(&mut request));
+        let is_long = !request.body().is_short();
+        let captured = (is_long || may_be_h2)
+            .then(|| Captured { connection: capture_connection(&mut request), is_long });
         let response = TIMEOUTS.scope(timeouts.into(), Answered(self.client.request(request)));
         Ok(Under { response, captured, progress })
     }
@@ -213,9 +232,39 @@ fn host(task: &HttpTask) -> &str {
 /// A request under way.
 struct Under {
     response: TaskLocalFuture<ConnectTimeouts, Answered>,
-    /// The connection, if the network may be at work on the body for long.
-    captured: Option<CaptureConnection>,
+    /// Where there may be something to be asked of it: to capture it is dear.
+    captured: Option<Captured>,
     progress: Arc<Progress>,
+}
+
+/// The connection that a request is given.
+struct Captured {
+    connection: CaptureConnection,
+    /// Whether the network may be at work on the body for long.
+    is_long: bool,
+}
+
+impl Captured {
+    /// Whether there is one yet.
+    fn is_there(&self) -> bool {
+        self.connection.connection_metadata().is_some()
+    }
+
+    /// When bytes of the body may have gone out last.
+    fn last_write(&self) -> Option<Instant> {
+        let connection = self.connection.connection_metadata();
+        let connected = (*connection).as_ref().filter(|_| self.is_long)?;
+        let mut extras = Extensions::new();
+        connected.get_extras(&mut extras);
+        extras.get::<WireRef>().map(WireRef::written_at)
+    }
+
+    /// It may be dead: those that come later get another.
+    fn poison(&self) {
+        if let Some(connected) = &*self.connection.connection_metadata() {
+            connected.poison();
+        }
+    }
 }
 
 /// Names the type of the future.
@@ -233,13 +282,15 @@ impl Future for Answered {
 async fn watch<F: Future>(
     clock: &Clock,
     response: F,
-    captured: Option<&CaptureConnection>,
+    captured: Option<&Captured>,
     progress: &Progress,
     timeouts: Timeouts,
 ) -> Result<F::Output, Failure> {
     let mut response = pin!(response);
     let mut alarm = clock.alarm();
     let mut since = clock.now();
+    // When it was noticed that there is a connection, which has yet to take the request.
+    let mut queued_at = None;
     std::future::poll_fn(|cx| {
         if let Poll::Ready(answer) = response.as_mut().poll(cx) {
             return Poll::Ready(Ok(answer));
@@ -254,16 +305,29 @@ async fn watch<F: Future>(
             Stage::Sending => (timeouts.idle, Phase::Send, "sending the next bytes of the body"),
             Stage::Sent => (timeouts.first_byte, Phase::Wait, "waiting for the answer"),
         };
+        let patience = match moved_at {
+            Some(_) => limit,
+            None => [limit, timeouts.pool].into_iter().flatten().min(),
+        };
         // Of none at all nothing would be left for a connection to come about.
-        let Some(patience) = limit.map(|limit| limit.max(TICK)) else { return Poll::Pending };
+        let Some(patience) = patience.map(|patience| patience.max(TICK)) else { return Poll::Pending };
         since = since.max(moved_at.unwrap_or_default());
         loop {
             ready!(alarm.poll(cx, since.saturating_add(patience)));
             // What may be a reason to wait on is dear to ask for, and so asked for only now.
             let later = match moved_at {
-                // Until there is a connection, pool and connector keep the time.
-                None => Some(clock.now()),
-                Some(_) => captured.and_then(last_write),
+                None => {
+                    let now = clock.now();
+                    // Until there is a connection, pool and connector keep the time.
+                    if captured.is_some_and(Captured::is_there) {
+                        let since = *queued_at.get_or_insert(now);
+                        if timeouts.pool.is_some_and(|pool| now.since(since) >= pool) {
+                            return Poll::Ready(Err(no_room(timeouts.pool)));
+                        }
+                    }
+                    Some(now)
+                }
+                Some(_) => captured.and_then(Captured::last_write),
             };
             match later {
                 Some(later) if later > since => since = later,
@@ -274,11 +338,10 @@ async fn watch<F: Future>(
     .await
 }
 
-/// When bytes last went out over the connection that the request was given.
-fn last_write(captured: &CaptureConnection) -> Option<Instant> {
-    let connection = captured.connection_metadata();
-    let connected = (*connection).as_ref()?;
-    let mut extras = Extensions::new();
-    connected.get_extras(&mut extras);
-    extras.get::<WireRef>().map(WireRef::written_at)
+/// A connection of HTTP/2 carries as many streams as the other side allows.
+fn no_room(patience: Option<Duration>) -> Failure {
+    let patience = patience.unwrap_or_default().as_secs_f64();
+    let message =
+        format!("the connection had no room for another request for {patience} s; ask for less at a time");
+    Failure::new(Phase::Connect, TransportErrorKind::PoolExhausted, message)
 }

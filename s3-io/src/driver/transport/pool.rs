@@ -1,7 +1,7 @@
 //! A limit on connections per host, which hyper's pool does not have.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,9 +33,13 @@ pub(crate) struct Gate {
 struct Host {
     connections: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    /// Whether the last answer came over HTTP/2.
-    h2: AtomicBool,
+    /// Over which version the last answer came.
+    version: AtomicU8,
 }
+
+const UNKNOWN: u8 = 0;
+const H1: u8 = 1;
+const H2: u8 = 2;
 
 /// The right to one request; released when it is dropped.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ impl Gate {
 
     pub(crate) async fn enter(&self, host: &str, patience: Option<Duration>) -> Result<Permit, Failure> {
         let entry = self.host(host);
-        let h2 = entry.h2.load(Ordering::Relaxed);
+        let h2 = entry.version.load(Ordering::Relaxed) == H2;
         let (semaphore, limit) = if h2 {
             (&entry.streams, self.limits.streams)
         } else {
@@ -84,7 +88,7 @@ impl Gate {
         let entry = Arc::new(Host {
             connections: Arc::new(Semaphore::new(self.limits.connections)),
             streams: Arc::new(Semaphore::new(self.limits.streams)),
-            h2: AtomicBool::new(false),
+            version: AtomicU8::new(UNKNOWN),
         });
         // Hosts nobody is talking to: buckets are host names, and there may be many.
         if hosts.len() >= 1024 {
@@ -100,10 +104,15 @@ impl Gate {
 }
 
 impl Permit {
+    /// Whether the request may share its connection with others, as far as is known.
+    pub(crate) fn may_be_h2(&self) -> bool {
+        self.host.version.load(Ordering::Relaxed) != H1
+    }
+
     /// The answer has shown which version the host speaks.
     pub(crate) fn answered(&mut self, version: http::Version) {
         let h2 = version == http::Version::HTTP_2;
-        self.host.h2.store(h2, Ordering::Relaxed);
+        self.host.version.store(if h2 { H2 } else { H1 }, Ordering::Relaxed);
         if h2 && !self.multiplexed {
             self.multiplexed = true;
             self.counts.multiplexed.fetch_add(1, Ordering::Relaxed);

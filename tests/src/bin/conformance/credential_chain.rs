@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use s3_io::Files;
+use s3_io::{Cancel, Files};
 use s3_proto::credentials::{CredentialsProvider, DefaultChain, Environment, FetchCredentials, ImdsMode};
 use s3_proto::{
     Answer, BodyPlan, Credentials, Error, HttpTask, Instant, Machine, Now, Phase, Secret, Step, Task, TaskId,
@@ -198,10 +198,12 @@ impl<'a> World<'a> {
                 None if host == "localhost" => Ok(vec![IpAddr::from([127, 0, 0, 1])]),
                 None => Err("there is no such name".to_owned()),
             }),
-            task @ Task::Run { .. } => match s3_io::effects::perform(&Files::default(), task) {
-                Ok(effect) => effect.into_answer(),
-                Err(task) => return Err(fail("a program that is run", format!("{task:?}"))),
-            },
+            task @ Task::Run { .. } => {
+                match s3_io::effects::perform(&Files::default(), task, &Cancel::never()) {
+                    Ok(effect) => effect.into_answer(),
+                    Err(task) => return Err(fail("a program that is run", format!("{task:?}"))),
+                }
+            }
             other => return Err(fail("a task that is known here", format!("{other:?}"))),
         };
         let _ = machine.answer(self.now, id, answer);
