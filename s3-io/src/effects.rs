@@ -127,9 +127,10 @@ fn run(argv: &[String], limit: Duration, cancel: &Cancel) -> Result<Exit, String
             // If it cannot be killed there is nothing else to do about it.
             let _ = child.kill();
             let _ = child.wait();
-            return Err(match is_over {
-                true => format!("{program} did not end within {} s", limit.as_secs_f64()),
-                false => format!("{program} was ended with the call"),
+            return Err(if is_over {
+                format!("{program} did not end within {} s", limit.as_secs_f64())
+            } else {
+                format!("{program} was ended with the call")
             });
         }
         code = child.try_wait().map_err(failed)?.map(|status| status.code());
