@@ -1,6 +1,7 @@
 //! [`Engine`], what the core is driven by.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -74,26 +75,22 @@ impl<R: Runtime> Driver for Engine<R> {
     where
         M: Machine<Output = ()> + Send + 'static,
     {
-        let mut run = Box::new(self.start(machine, None, true));
-        Box::pin(async move {
-            let (mut head, mut body) = (None, None);
+        let mut run = Some(Box::new(self.start(machine, None, true)));
+        let mut body = None;
+        // The body comes first: its head is large, and is handed on as it comes.
+        Box::pin(poll_fn(move |cx| {
             loop {
-                match run.next().await {
-                    Progress::Item(item) => head = Some(item),
+                let Some(running) = &mut run else { return Poll::Ready(Err(no_body())) };
+                match ready!(running.poll_next(cx)) {
                     Progress::Body(delivery) => body = Some(delivery),
-                    Progress::Done(Err(error)) => return Err(error),
-                    Progress::Done(Ok(())) => {
-                        let message = "the machine ended without a body";
-                        return Err(Error::new(ErrorKind::ApiMisuse, message));
+                    Progress::Item(head) => {
+                        let (Some(body), Some(run)) = (body.take(), run.take()) else { continue };
+                        return Poll::Ready(Ok(Streaming::new(head, Body::new(body, run).into())));
                     }
-                }
-                if let Some(body) = body.take_if(|_| head.is_some())
-                    && let Some(head) = head.take()
-                {
-                    return Ok(Streaming::new(head, Body::new(body, run).into()));
+                    Progress::Done(result) => return Poll::Ready(Err(result.err().unwrap_or_else(no_body))),
                 }
             }
-        })
+        }))
     }
 
     fn items<M>(&self, machine: M) -> Items<M::Item>
@@ -121,6 +118,10 @@ impl<R: Runtime> Driver for Engine<R> {
     }
 }
 
+fn no_body() -> Error {
+    Error::new(ErrorKind::ApiMisuse, "the machine ended without a body")
+}
+
 impl<R: Runtime> fmt::Debug for Engine<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("session", &self.session).finish_non_exhaustive()
@@ -134,7 +135,7 @@ pub struct Items<T>(Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>);
 impl<T> Items<T> {
     /// The next one; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<T, Error>> {
-        std::future::poll_fn(|cx| self.0.as_mut().poll_next(cx)).await
+        poll_fn(|cx| self.0.as_mut().poll_next(cx)).await
     }
 
     /// All of them.

@@ -1,11 +1,13 @@
 //! The loop that carries out what a machine asks for.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use s3_proto::files::FileId;
 use s3_proto::{
     Answer, BodyCheck, BodyPlan, Error, ErrorKind, HttpTask, Instant, Machine, Now, Payload, Phase, Sink,
     SourceError, SourceId, Step, Task, TaskId,
@@ -29,7 +31,8 @@ pub(crate) struct Run<R: Runtime, M: Machine> {
     source: Option<Source>,
     /// Reads the source for [`Task::Fill`], once it was asked for and while it is not at work.
     filler: Option<Filler>,
-    files: Files,
+    /// The files that the machine has opened, if it has.
+    files: Option<Files>,
     /// Whether there is a user to hand bodies to; without one they are read and checked here.
     deliver: bool,
     tasks: Tasks<Outcome>,
@@ -91,7 +94,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
             watch: cancel.map(Watch::new),
             source,
             filler: None,
-            files: Files::default(),
+            files: None,
             deliver,
             tasks: Tasks::new(),
             waiting: None,
@@ -114,20 +117,16 @@ impl<R: Runtime, M: Machine> Run<R, M> {
         })
     }
 
-    /// Goes on to the next thing that concerns the user.
-    pub(crate) async fn next(&mut self) -> Progress<M::Item, M::Output> {
-        std::future::poll_fn(|cx| self.poll_next(cx)).await
-    }
-
     /// An item that is there already.
     pub(crate) fn take_item(&mut self) -> Option<M::Item> {
         if self.is_cancelled() { None } else { self.machine.take_item() }
     }
 
-    /// As [`next`](Self::next).
+    /// Goes on to the next thing that concerns the user.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Progress<M::Item, M::Output>> {
         // Good until something is waited for.
         let mut now = self.now.take();
+        let mut started = false;
         loop {
             if let Some(Waiting { until }) = self.waiting {
                 let waited = ready!(self.poll_wait(cx, until));
@@ -148,9 +147,18 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                 return Poll::Ready(Progress::Body(delivery));
             }
             match self.machine.poll(now) {
-                Step::Start(id, task) => self.start(id, task),
+                Step::Start(id, task) => {
+                    self.start(id, task);
+                    started = true;
+                }
                 Step::Cancel(id) => self.abort(id),
-                Step::Item(item) => return Poll::Ready(Progress::Item(item)),
+                Step::Item(item) => {
+                    // Whoever gets it may take their time: what was asked for is under way meanwhile.
+                    if started && let Poll::Ready(Some((id, outcome))) = self.tasks.poll_next(cx) {
+                        self.outcome(now, id, outcome);
+                    }
+                    return Poll::Ready(Progress::Item(item));
+                }
                 Step::Done(result) => {
                     return Poll::Ready(Progress::Done(self.failed.take().map_or(result, Err)));
                 }
@@ -250,7 +258,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                 self.tasks.push(id, async move { Outcome::Effect(Effect::Provided(provide.await)) });
             }
             other => {
-                let files = self.files.clone();
+                let files = self.files.get_or_insert_default().clone();
                 let effect = R::blocking(move || effects::perform(&files, other, &Cancel::never()));
                 self.tasks.push(id, async move {
                     let message = match effect.await {
@@ -266,14 +274,20 @@ impl<R: Runtime, M: Machine> Run<R, M> {
     }
 
     /// What the payload of a request is read from.
-    fn reader(&self, task: &HttpTask) -> io::Result<Option<Reader>> {
-        match (task.request.body(), &self.source) {
-            (&Payload::Source { from: SourceId::File(file), offset, len, .. }, _) => {
-                Ok(Some(file_range::<R>(self.files.get(file)?, offset, len)))
+    fn reader(&mut self, task: &HttpTask) -> io::Result<Option<Reader>> {
+        match *task.request.body() {
+            Payload::Source { from: SourceId::File(file), offset, len, .. } => {
+                Ok(Some(file_range::<R>(self.file(file)?, offset, len)))
             }
-            (&Payload::Source { offset, len, .. }, Some(source)) => source.range::<R>(offset, len).map(Some),
+            Payload::Source { offset, len, .. } => {
+                self.source.as_ref().map(|source| source.range::<R>(offset, len)).transpose()
+            }
             _ => Ok(None),
         }
+    }
+
+    fn file(&mut self, id: FileId) -> io::Result<Arc<File>> {
+        self.files.get_or_insert_default().get(id)
     }
 
     fn filler(&mut self) -> io::Result<Filler> {
@@ -327,6 +341,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
 
     fn body(&mut self, id: TaskId, plan: BodyPlan, download: Download) {
         match plan {
+            BodyPlan::Collect if download.is_over() => self.answer(id, Answer::End(None)),
             BodyPlan::Collect => self.tasks.push(id, collect(download)),
             BodyPlan::Deliver { to: Sink::User, check, .. } if self.deliver => {
                 self.delivery = Some(Delivery { id, download, check });
@@ -335,7 +350,7 @@ impl<R: Runtime, M: Machine> Run<R, M> {
                 let read = sink::read::<R>(download, check, None);
                 self.tasks.push(id, async move { Outcome::Delivered(read.await) });
             }
-            BodyPlan::Deliver { to: Sink::File(file), offset, check } => match self.files.get(file) {
+            BodyPlan::Deliver { to: Sink::File(file), offset, check } => match self.file(file) {
                 // On a task of its own: several bodies are hashed at once.
                 Ok(file) => {
                     let read = sink::read(download, check, Some(Writer::<R>::new(file, offset)));

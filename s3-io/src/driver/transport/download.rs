@@ -39,6 +39,11 @@ impl Download {
         Self { incoming, permit: Some(permit), idle, until: None, alarm, clock }
     }
 
+    /// Whether all has come.
+    pub(crate) fn is_over(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         loop {
             match Pin::new(&mut self.incoming).poll_frame(cx) {

@@ -29,6 +29,14 @@ impl Download {
         Self::Wire(download::Download::new(clock, incoming, permit, idle))
     }
 
+    /// Whether all has come.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Wire(download) => download.is_over(),
+            Self::Script(_) => false,
+        }
+    }
+
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         match self {
             Self::Wire(download) => download.poll_chunk(cx),
