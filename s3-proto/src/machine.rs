@@ -286,7 +286,7 @@ impl Payload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Waiting for one of the pool's connections to come free.
+    /// Waiting for one of the pool's connections to come free or, over HTTP/2, for room in one.
     pub pool: Option<Duration>,
     /// Looking up the name and connecting to one of its addresses. They are tried one after the other: one that does not
     /// answer is given its share of the time that is left, but at least a second of it.
