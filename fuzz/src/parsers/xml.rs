@@ -37,11 +37,11 @@ fn names(bytes: &[u8], deep: bool) -> Result<(String, Vec<String>), Error> {
 
 /// The texts of the root's children.
 fn texts(bytes: &[u8]) -> Result<Vec<String>, Error> {
-    let mut xml = Reader::new(bytes).with_url_decoding(true);
+    let mut xml = Reader::new(bytes);
     let mut texts = Vec::new();
     xml.root()?;
     while xml.child()?.is_some() {
-        let text = if texts.len() % 2 == 0 { xml.text()? } else { xml.text_url()? };
+        let text = xml.text()?;
         assert!(text.len() <= MAX_TEXT);
         texts.push(text.into_owned());
     }

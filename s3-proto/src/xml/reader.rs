@@ -49,7 +49,6 @@ pub struct Reader<'a> {
     leaf: Option<Cow<'a, str>>,
     started: bool,
     namespace_missing: bool,
-    url_decoding: bool,
     failed: Option<Error>,
     /// Memory for the next text that has to be put together.
     spare: String,
@@ -85,26 +84,9 @@ impl<'a> Reader<'a> {
             leaf: None,
             started: false,
             namespace_missing: false,
-            url_decoding: false,
             failed: None,
             spare: String::new(),
         }
-    }
-
-    /// Sets whether [`text_url`](Self::text_url) decodes; see [`set_url_decoding`](Self::set_url_decoding).
-    pub fn with_url_decoding(mut self, on: bool) -> Self {
-        self.url_decoding = on;
-        self
-    }
-
-    /// Sets whether [`text_url`](Self::text_url) decodes: a list that was made with `encoding-type=url`.
-    pub fn set_url_decoding(&mut self, on: bool) {
-        self.url_decoding = on;
-    }
-
-    /// Whether [`text_url`](Self::text_url) decodes. Off unless set.
-    pub fn url_decoding(&self) -> bool {
-        self.url_decoding
     }
 
     /// Whether the root element declares no name space. Some stores leave it out; it is noted here, not refused.
@@ -238,19 +220,6 @@ impl<'a> Reader<'a> {
             *text = Cow::Owned(string);
         }
         text.to_mut()
-    }
-
-    /// [`text`](Self::text), with `%XX` and `+` decoded if [`url_decoding`](Self::url_decoding) is on: for the
-    /// members of a list that `encoding-type=url` is about (keys, prefixes, delimiter, markers).
-    pub fn text_url(&mut self) -> Result<Cow<'a, str>, Error> {
-        let text = self.text()?;
-        if !self.url_decoding || !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-            return Ok(text);
-        }
-        match decode_url(&text) {
-            Some(decoded) => Ok(Cow::Owned(decoded)),
-            None => Err(self.fail(MALFORMED, "expected URL-encoded UTF-8 in the text just read")),
-        }
     }
 
     /// Skips the element just entered with all that is inside.
@@ -659,27 +628,4 @@ fn numeric(digits: &str) -> Option<char> {
         return None;
     }
     u32::from_str_radix(digits, radix).ok().and_then(char::from_u32)
-}
-
-/// As S3 encodes for `encoding-type=url`, where a space is `+` or `%20` and a plus sign is always `%2B`.
-fn decode_url(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
-const fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
 }

@@ -241,34 +241,6 @@ fn missing_namespace_is_noted() {
 }
 
 #[test]
-fn url_decoding() {
-    let read = |text: &str, on: bool| {
-        let body = format!("<A>{text}</A>");
-        let mut xml = Reader::new(body.as_bytes()).with_url_decoding(on);
-        assert_eq!(xml.url_decoding(), on);
-        xml.root()?;
-        let text = xml.text_url()?.into_owned();
-        xml.end().map(|()| text)
-    };
-    for (text, on, expected) in [
-        ("a%2Bb+c%20%0d%c3%A9", true, Some("a+b c \ré")),
-        ("a%2Bb+c", false, Some("a%2Bb+c")),
-        ("plain", true, Some("plain")),
-        ("%", true, None),
-        ("%4", true, None),
-        ("%+1", true, None),
-        ("%zz", true, None),
-        ("%FF", true, None),
-        ("%", false, Some("%")),
-    ] {
-        assert_eq!(read(text, on).ok().as_deref(), expected, "{text}");
-    }
-    let mut xml = Reader::new(b"<A/>");
-    xml.set_url_decoding(true);
-    assert!(xml.url_decoding());
-}
-
-#[test]
 fn root_names() {
     for (body, expected) in [
         ("<Error/>", Some("Error")),
