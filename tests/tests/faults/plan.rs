@@ -96,6 +96,9 @@ const INTERIM: &[(ErrorKind, Phase)] = &[(K::MalformedResponse, P::Wait)];
 /// What is missing is asked for, but there is no such range; or the answer says itself how long it is.
 const TOO_LONG: &[(ErrorKind, Phase)] = &[(K::TruncatedBody, P::Body), (K::MalformedResponse, P::Parse)];
 
+/// What comes over a connection that has asked for nothing yet is no answer, and ends the connection.
+const EARLY: &[(ErrorKind, Phase)] = &[(K::ServiceUnavailable, P::Wait), (K::Connect, P::Wait)];
+
 pub(crate) const FAULTS: &[Fault] = &[
     fault("reset", Tamper::Reset, CUT),
     fault("closed", Tamper::Close, CUT),
@@ -110,7 +113,7 @@ pub(crate) const FAULTS: &[Fault] = &[
             &[(K::BadDigest, P::Wait), (K::SignatureDoesNotMatch, P::Wait)],
         ),
     ),
-    fault("answer before the request", Tamper::AnswerEarly, &[(K::ServiceUnavailable, P::Wait)]),
+    fault("answer before the request", Tamper::AnswerEarly, EARLY),
     only(DATA, fault("no 100 Continue", Tamper::NoContinue, &[])),
     fault("answer lost", Tamper::LoseAnswer, CUT),
     stall(PATIENCE, fault("no answer", Tamper::StallAnswer, &[])),
