@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::breaker::BreakerConfig;
 use crate::credentials::{CredentialsProvider, CredentialsSource, DefaultChain, Environment};
-use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Provider, Region};
+use crate::endpoint::{AddressingStyle, ChecksumPolicy, Endpoint, EndpointOptions, Provider, Region};
 use crate::limit::RateLimit;
 use crate::machine::Timeouts;
 use crate::retry::{RetryClassifier, RetryConfig, RetryMode, RetryReason};
@@ -58,7 +58,7 @@ pub struct Config {
     pub verify_checksums: bool,
     /// When requests carry a checksum that nobody asked for: a CRC64NVME with data. `None`, the default: as
     /// the provider takes it.
-    pub request_checksums: Option<ChecksumMode>,
+    pub request_checksums: Option<ChecksumPolicy>,
     /// The largest answer that is held in memory, in bytes. Default 64 MiB.
     pub max_response: usize,
     /// Whether spans name the keys of objects. Default: no, since keys may be personal data.
@@ -225,13 +225,13 @@ impl Config {
     }
 
     /// When requests carry a checksum that nobody asked for.
-    pub(crate) fn checksum_mode(&self) -> ChecksumMode {
+    pub(crate) fn checksum_policy(&self) -> ChecksumPolicy {
         self.request_checksums.unwrap_or(self.provider().checksums)
     }
 
     /// Whether data carries a checksum that nobody asked for.
     pub(crate) fn sends_checksums(&self) -> bool {
-        self.checksum_mode() == ChecksumMode::WhenSupported
+        self.checksum_policy() == ChecksumPolicy::WhenSupported
     }
 
     /// Whether the service is asked before a body of this length is sent.

@@ -11,8 +11,8 @@ use crate::checksum::{ChecksumAlgorithm, Hasher};
 use crate::config::{Config, PayloadSigning};
 use crate::encode::{RESERVED_IN_PATH, hex_digest};
 use crate::endpoint::{
-    AuthScheme, ChecksumMode, EndpointParams, OperationNeeds, Provider, Region, ResolvedEndpoint, is_express,
-    resolve,
+    AuthScheme, ChecksumPolicy, EndpointParams, OperationNeeds, Provider, Region, ResolvedEndpoint,
+    is_express, resolve,
 };
 use crate::machine::{HttpTask, Payload};
 use crate::ops::{ANNOUNCED_CHECKSUM, Draft, KeysOf};
@@ -311,7 +311,7 @@ fn settle_digest(
     config: &Config,
     endpoint: &ResolvedEndpoint,
 ) -> Result<(), Error> {
-    let off = config.checksum_mode() == ChecksumMode::Off;
+    let off = config.checksum_policy() == ChecksumPolicy::Off;
     // Directory buckets take no MD5:
     // https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html
     if !off && config.provider().content_md5 && endpoint.signing_name != "s3express" {

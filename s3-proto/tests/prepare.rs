@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use s3_proto::call::{Call, Stream};
 use s3_proto::checksum::ChecksumAlgorithm;
-use s3_proto::endpoint::{AddressingStyle, ChecksumMode, Provider};
+use s3_proto::endpoint::{AddressingStyle, ChecksumPolicy, Provider};
 use s3_proto::ops::{
     CompleteMultipartUpload, CompletedPart, CopyObject, CopySource, CreateBucket, Delete, DeleteObject,
     DeleteObjects, EncodingType, GetObject, HeadObject, ListMultipartUploads, ListObjectsV2, Operation,
@@ -32,7 +32,7 @@ fn source(len: u64) -> PutObject {
 /// Amazon S3 without the checksums that nobody asked for.
 fn plain() -> Config {
     let mut config = aws();
-    config.request_checksums = Some(ChecksumMode::WhenRequired);
+    config.request_checksums = Some(ChecksumPolicy::WhenRequired);
     config
 }
 
@@ -99,7 +99,7 @@ fn a_checksum_of_a_stream_travels_in_the_trailer() {
 #[test]
 fn a_stream_has_a_checksum_where_the_store_knows_it_and_none_is_given() {
     let mut asked = local();
-    asked.request_checksums = Some(ChecksumMode::WhenSupported);
+    asked.request_checksums = Some(ChecksumPolicy::WhenSupported);
     let mut given = source(10);
     given.content_md5 = Some("XrY7u+Ae7tCTyyK7j1rNww==".into());
     for (what, sent, trailer) in [
@@ -134,7 +134,7 @@ fn data_has_a_checksum_where_the_store_knows_it() {
     assert!(send(aws(), put(5)).header(name).is_some());
     assert!(send(local(), put(5)).header(name).is_none());
     let mut asked = local();
-    asked.request_checksums = Some(ChecksumMode::WhenSupported);
+    asked.request_checksums = Some(ChecksumPolicy::WhenSupported);
     assert!(send(asked, put(5)).header(name).is_some());
     let mut other = put(5);
     other.checksum_algorithm = Some(ChecksumAlgorithm::Crc32);
@@ -206,7 +206,7 @@ fn a_body_of_xml_has_the_digest_that_the_store_takes() {
     other.content_md5 = false;
     assert_eq!(delete(store(other), "bkt"), (false, true));
     let mut off = local();
-    off.request_checksums = Some(ChecksumMode::Off);
+    off.request_checksums = Some(ChecksumPolicy::Off);
     assert_eq!(delete(off, "bkt"), (false, false));
 
     let mut chosen = DeleteObjects::new("bkt", Delete::keys(["k"]));

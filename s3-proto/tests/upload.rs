@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use s3_proto::checksum::ChecksumAlgorithm as A;
-use s3_proto::endpoint::ChecksumMode;
+use s3_proto::endpoint::ChecksumPolicy;
 use s3_proto::ops::{PutObject, RequestPayer, ServerSideEncryption, SseCustomerKey, StorageClass};
 use s3_proto::transfer::{Checkpoint, Cleanup, Progress, Upload, UploadOptions, UploadReport};
 use s3_proto::{Config, ETag, ErrorKind, Machine, Payload, Session, Timestamp};
@@ -48,7 +48,7 @@ fn of_file(options: UploadOptions) -> Upload {
 /// A store that knows no checksums.
 fn plain() -> Config {
     let mut config = aws();
-    config.request_checksums = Some(ChecksumMode::WhenRequired);
+    config.request_checksums = Some(ChecksumPolicy::WhenRequired);
     config
 }
 

@@ -27,7 +27,7 @@ macro_rules! client {
     ($driver:ident, $name:literal, $kind:ident, $main:ident, [$($async:tt)*], [$($wait:tt)*], [$($download:tt)*]) => {
         use bench_common::{ACCESS_KEY, BUCKET, Bytes, Opts, REGION, Result, SECRET_KEY};
         use $driver::s3_proto::PayloadSigning;
-        use $driver::s3_proto::endpoint::ChecksumMode;
+        use $driver::s3_proto::endpoint::ChecksumPolicy;
         use $driver::{Client, Config, Credentials};
 
         struct Driver(Client);
@@ -41,7 +41,7 @@ macro_rules! client {
                     .with_credentials(Credentials::new(ACCESS_KEY, SECRET_KEY)?);
                 if options.lean() {
                     config.payload_signing = PayloadSigning::Never;
-                    config.request_checksums = Some(ChecksumMode::WhenRequired);
+                    config.request_checksums = Some(ChecksumPolicy::WhenRequired);
                     config.verify_checksums = false;
                 }
                 Ok(Self(Client::new(config)?))

@@ -10,7 +10,7 @@ use super::settings::{
 use super::{Environment, imds};
 use crate::config::Config;
 use crate::credentials::CredentialsSource;
-use crate::endpoint::ChecksumMode;
+use crate::endpoint::ChecksumPolicy;
 use crate::machine::{Answer, BodyPlan, Machine, Now, Step, TaskId};
 use crate::retry::Rng;
 use crate::script::{Script, Tasks};
@@ -66,7 +66,7 @@ async fn load(tasks: Tasks, chain: DefaultChain) -> Result<Config, Error> {
     }
     config.request_checksums = request_checksums_from(environment, profiles, profile)?;
     if let Some(verify) = response_checksums_from(environment, profiles, profile)? {
-        config.verify_checksums = verify == ChecksumMode::WhenSupported;
+        config.verify_checksums = verify == ChecksumPolicy::WhenSupported;
     }
     config.endpoint_options = endpoint_options_from(environment, profiles, profile)?;
     Ok(config)

@@ -2,7 +2,7 @@
 
 use super::environment::Environment;
 use super::profile_files::ProfileSet;
-use crate::endpoint::{AddressingStyle, ChecksumMode, Endpoint, EndpointOptions, Region};
+use crate::endpoint::{AddressingStyle, ChecksumPolicy, Endpoint, EndpointOptions, Region};
 use crate::{Error, ErrorKind};
 
 /// The region: `AWS_REGION`, `AWS_DEFAULT_REGION`, or `region` of the profile.
@@ -113,7 +113,7 @@ pub fn request_checksums_from(
     env: &Environment,
     profiles: &ProfileSet,
     profile: &str,
-) -> Result<Option<ChecksumMode>, Error> {
+) -> Result<Option<ChecksumPolicy>, Error> {
     checksum_mode(env, profiles, profile, "AWS_REQUEST_CHECKSUM_CALCULATION", "request_checksum_calculation")
 }
 
@@ -126,7 +126,7 @@ pub fn response_checksums_from(
     env: &Environment,
     profiles: &ProfileSet,
     profile: &str,
-) -> Result<Option<ChecksumMode>, Error> {
+) -> Result<Option<ChecksumPolicy>, Error> {
     checksum_mode(env, profiles, profile, "AWS_RESPONSE_CHECKSUM_VALIDATION", "response_checksum_validation")
 }
 
@@ -136,15 +136,15 @@ fn checksum_mode(
     profile: &str,
     variable: &str,
     property: &str,
-) -> Result<Option<ChecksumMode>, Error> {
+) -> Result<Option<ChecksumPolicy>, Error> {
     let section = profiles.profile(profile);
     let of_profile = || Some((section?.get(property)?, section?.place(property)?));
     let Some((value, place)) = env.get(variable).map(|v| (v, variable.to_owned())).or_else(of_profile) else {
         return Ok(None);
     };
     match value.trim().to_ascii_lowercase().as_str() {
-        "when_supported" => Ok(Some(ChecksumMode::WhenSupported)),
-        "when_required" => Ok(Some(ChecksumMode::WhenRequired)),
+        "when_supported" => Ok(Some(ChecksumPolicy::WhenSupported)),
+        "when_required" => Ok(Some(ChecksumPolicy::WhenRequired)),
         _ => {
             let shown = value.escape_debug();
             let message = format!("{place}: '{shown}' is neither when_supported nor when_required");

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::endpoint::{AddressingStyle, ChecksumMode, EndpointOptions, Region};
+use crate::endpoint::{AddressingStyle, ChecksumPolicy, EndpointOptions, Region};
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
@@ -599,12 +599,12 @@ mod settings {
         let profiles = config("[profile a]\nrequest_checksum_calculation = WHEN_REQUIRED\n");
         let request = |pairs, name| request_checksums_from(&env(pairs), &profiles, name);
         assert_eq!(request(&[], "none").unwrap(), None);
-        assert_eq!(request(&[], "a").unwrap(), Some(ChecksumMode::WhenRequired));
+        assert_eq!(request(&[], "a").unwrap(), Some(ChecksumPolicy::WhenRequired));
         let supported: Pairs<'_> = &[("AWS_REQUEST_CHECKSUM_CALCULATION", "when_supported")];
-        assert_eq!(request(supported, "a").unwrap(), Some(ChecksumMode::WhenSupported));
+        assert_eq!(request(supported, "a").unwrap(), Some(ChecksumPolicy::WhenSupported));
         let response: Pairs<'_> = &[("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")];
         let checked = response_checksums_from(&env(response), &profiles, "a").unwrap();
-        assert_eq!(checked, Some(ChecksumMode::WhenRequired));
+        assert_eq!(checked, Some(ChecksumPolicy::WhenRequired));
         let wrong: Pairs<'_> = &[("AWS_REQUEST_CHECKSUM_CALCULATION", "always")];
         let message = refusal(request(wrong, "a"), ErrorKind::Configuration);
         assert!(message.starts_with("AWS_REQUEST_CHECKSUM_CALCULATION: 'always' is neither"), "{message}");

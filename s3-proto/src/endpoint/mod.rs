@@ -23,7 +23,7 @@ pub(crate) use express::is_express;
 pub use host::{is_valid_host_label, is_virtual_hostable};
 pub use operation::OperationNeeds;
 pub use partition::Partition;
-pub use providers::{ChecksumMode, Provider};
+pub use providers::{ChecksumPolicy, Provider};
 pub use region::Region;
 pub(crate) use region::region_of_host;
 pub use resolve::{AddressingStyle, AuthScheme, EndpointOptions, EndpointParams, ResolvedEndpoint, resolve};

@@ -12,7 +12,7 @@ use crate::validate::{MAX_PART_NUMBER, MAX_PART_SIZE, MIN_PART_SIZE};
 /// When requests carry a checksum that nobody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ChecksumMode {
+pub enum ChecksumPolicy {
     /// With all data that is sent (`when_supported`).
     WhenSupported,
     /// Where S3 demands one, such as with DeleteObjects (`when_required`).
@@ -44,7 +44,7 @@ pub struct Provider {
     /// Where the bucket stands unless the configuration says otherwise.
     pub addressing: AddressingStyle,
     /// When requests carry a checksum, unless the configuration says otherwise.
-    pub checksums: ChecksumMode,
+    pub checksums: ChecksumPolicy,
     /// Bodies may be signed chunk by chunk (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD`).
     pub signed_chunks: bool,
     /// A checksum may follow a body in chunks without signatures (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`).
@@ -81,7 +81,7 @@ impl Provider {
         name: "aws",
         addressing: AddressingStyle::Auto,
         // https://docs.aws.amazon.com/sdkref/latest/guide/feature-dataintegrity.html
-        checksums: ChecksumMode::WhenSupported,
+        checksums: ChecksumPolicy::WhenSupported,
         signed_chunks: true,
         trailers: true,
         signed_trailers: true,
@@ -105,7 +105,7 @@ impl Provider {
         // Each store answers to path style; the other one needs wildcard DNS and a certificate for it.
         addressing: AddressingStyle::Path,
         // Older stores refuse headers of checksums: https://github.com/aws/aws-sdk-js-v3/issues/6810
-        checksums: ChecksumMode::WhenRequired,
+        checksums: ChecksumPolicy::WhenRequired,
         // Some say that a list of uploads is encoded and send it raw (SeaweedFS, versity/versitygw#2156), and a
         // `+` is then read as a space.
         encodes_uploads: false,
@@ -118,7 +118,7 @@ impl Provider {
     pub const MINIO: Self = Self {
         name: "minio",
         // CRC64NVME since early 2025: https://github.com/minio/minio/pull/20855
-        checksums: ChecksumMode::WhenSupported,
+        checksums: ChecksumPolicy::WhenSupported,
         encodes_uploads: true,
         ..Self::GENERIC
     };
@@ -139,7 +139,7 @@ impl Provider {
     pub const GARAGE: Self = Self {
         name: "garage",
         // Seen with 2.5.0: checksum headers are stored, trailers taken without signatures only.
-        checksums: ChecksumMode::WhenSupported,
+        checksums: ChecksumPolicy::WhenSupported,
         signed_trailers: false,
         encodes_uploads: true,
         ..Self::GENERIC
@@ -149,7 +149,7 @@ impl Provider {
     pub const SEAWEEDFS: Self = Self {
         name: "seaweedfs",
         // Seen with 4.48: checksum headers are stored, trailers taken.
-        checksums: ChecksumMode::WhenSupported,
+        checksums: ChecksumPolicy::WhenSupported,
         ..Self::GENERIC
     };
 
@@ -271,7 +271,7 @@ impl Provider {
     pub const LOCALSTACK: Self = Self {
         name: "localstack",
         // It follows S3 in both: https://docs.localstack.cloud/aws/services/s3/
-        checksums: ChecksumMode::WhenSupported,
+        checksums: ChecksumPolicy::WhenSupported,
         encodes_uploads: true,
         ..Self::GENERIC
     };

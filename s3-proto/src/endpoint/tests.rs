@@ -262,7 +262,7 @@ fn profiles_agree_with_themselves() {
     assert_eq!(names.len(), Provider::ALL.len(), "each has a name of its own");
     for provider in Provider::ALL {
         // A checksum of a stream is known only at its end: who gets one by default must take it there.
-        assert!(provider.checksums != ChecksumMode::WhenSupported || provider.trailers, "{provider:?}");
+        assert!(provider.checksums != ChecksumPolicy::WhenSupported || provider.trailers, "{provider:?}");
         assert!(!provider.signed_trailers || (provider.trailers && provider.signed_chunks), "{provider:?}");
         assert!(provider.min_part_size <= provider.max_part_size && provider.max_parts > 0, "{provider:?}");
         assert!(provider.left_out.iter().all(|name| http::HeaderName::from_static(name) == *name));

@@ -15,7 +15,7 @@ use random::{Random, setting};
 use s3_test_server::{Direction, Proxy, Server};
 use s3_tokio::s3_proto::PayloadSigning;
 use s3_tokio::s3_proto::checksum::ChecksumAlgorithm;
-use s3_tokio::s3_proto::endpoint::ChecksumMode;
+use s3_tokio::s3_proto::endpoint::ChecksumPolicy;
 use s3_tokio::{Client, Config, Credentials, Error, Source};
 
 const SMALL: usize = 64 << 10;
@@ -66,7 +66,7 @@ impl World {
         config.payload_signing = signing;
         if signing == PayloadSigning::Never {
             // Where the signature does not cover the data, a checksum has to.
-            config.request_checksums = Some(ChecksumMode::WhenSupported);
+            config.request_checksums = Some(ChecksumPolicy::WhenSupported);
         }
         // A changed length may leave both sides waiting for the other.
         config.timeouts.first_byte = Some(std::time::Duration::from_secs(2));
