@@ -142,14 +142,20 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A rate that is no rate would divide by zero; one token in 12 days is next to none.
-    const MIN_RATE: f64 = 1e-6;
+    /// A rate that is no rate would divide by zero, and one without a limit by infinity; one token in 12 days is next
+    /// to none.
+    const RATES: (f64, f64) = (1e-6, f64::MAX);
     /// A debt is no longer than this, whatever has been taken: a year.
     const MAX_WAIT: f64 = 31_536_000.0;
 
     /// A full one, with so many tokens a second.
     pub fn new(rate: f64, capacity: f64) -> Self {
-        Self { rate: rate.max(Self::MIN_RATE), capacity, tokens: capacity, at: None }
+        Self { rate: Self::sound(rate), capacity, tokens: capacity, at: None }
+    }
+
+    fn sound(rate: f64) -> f64 {
+        // Not `clamp`, which would let through what is not a number.
+        rate.max(Self::RATES.0).min(Self::RATES.1)
     }
 
     /// Tokens a second.
@@ -189,7 +195,7 @@ impl TokenBucket {
     /// From now on at this rate, up to this capacity.
     pub fn set_rate(&mut self, now: Instant, rate: f64, capacity: f64) {
         self.refill(now);
-        self.rate = rate.max(Self::MIN_RATE);
+        self.rate = Self::sound(rate);
         self.capacity = capacity;
         self.tokens = self.tokens.min(capacity);
     }
@@ -252,6 +258,13 @@ mod tests {
         limiter.reserve(at(0), 0).unwrap();
         limiter.give_back(0);
         assert_eq!(limiter.reserve(at(0), 0), Ok(at(1_000)));
+    }
+
+    #[test]
+    fn a_rate_without_a_limit_holds_nobody_up() {
+        let mut limiter = RateLimiter::new(RateLimit::operations(f64::INFINITY).and_bytes(f64::INFINITY));
+        let turns: Vec<_> = (0..9).map(|n| limiter.reserve(at(n), 1 << 40)).collect();
+        assert_eq!(turns, (0..9).map(|n| Ok(at(n))).collect::<Vec<_>>());
     }
 
     #[test]
