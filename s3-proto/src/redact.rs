@@ -8,6 +8,28 @@ use zeroize::Zeroizing;
 
 use crate::encode::uri_encode;
 
+/// Text that came from somebody else, in a sentence: its control characters escaped, and cut where it gets long.
+pub(crate) struct Shown<'a> {
+    text: &'a str,
+    most: usize,
+}
+
+impl<'a> Shown<'a> {
+    /// So many characters at most.
+    pub(crate) const fn new(text: &'a str, most: usize) -> Self {
+        Self { text, most }
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text.char_indices().nth(self.most) {
+            None => write!(f, "{}", self.text.escape_debug()),
+            Some((end, _)) => write!(f, "{}...", self.text[..end].escape_debug()),
+        }
+    }
+}
+
 /// The URL with what authenticates it replaced by `**`: a user and password, the values of
 /// `X-Amz-Signature`, `X-Amz-Credential` and `X-Amz-Security-Token`, SSE-C keys, and version 2's `AWSAccessKeyId` and
 /// `Signature`.

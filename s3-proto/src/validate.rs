@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::Error;
+use crate::redact::Shown;
 
 /// The longest key, in bytes of UTF-8.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
@@ -67,7 +68,7 @@ const RESERVED_SUFFIXES: &[&str] = &["-s3alias", "--ol-s3", ".mrap", "--xa-s3", 
 /// );
 /// ```
 pub fn check_bucket(name: &str, rule: BucketRule) -> Result<(), Error> {
-    let refuse = |what: fmt::Arguments<'_>| Err(refused(format!("bucket name '{}' {what}", Shown(name))));
+    let refuse = |what: fmt::Arguments<'_>| Err(refused(format!("bucket name '{}' {what}", shown(name))));
     if name.is_empty() {
         return Err(refused("the bucket name is empty"));
     }
@@ -106,7 +107,7 @@ pub fn check_bucket(name: &str, rule: BucketRule) -> Result<(), Error> {
 }
 
 fn check_relaxed_bucket(name: &str) -> Result<(), Error> {
-    let refuse = |what: fmt::Arguments<'_>| Err(refused(format!("bucket name '{}' {what}", Shown(name))));
+    let refuse = |what: fmt::Arguments<'_>| Err(refused(format!("bucket name '{}' {what}", shown(name))));
     if name.len() > 255 {
         return refuse(format_args!("has {} bytes: at most 255 are allowed", name.len()));
     }
@@ -122,7 +123,7 @@ fn check_relaxed_bucket(name: &str) -> Result<(), Error> {
 
 fn check_arn_text(arn: &str) -> Result<(), Error> {
     match arn.chars().find(|c| !c.is_ascii_graphic()) {
-        Some(c) => Err(refused(format!("ARN '{}' has {c:?}, which no ARN has", Shown(arn)))),
+        Some(c) => Err(refused(format!("ARN '{}' has {c:?}, which no ARN has", shown(arn)))),
         None => Ok(()),
     }
 }
@@ -186,12 +187,12 @@ pub fn check_key(key: &str) -> Result<Vec<KeyWarning>, Error> {
         let message = format!(
             "the key is {} bytes of UTF-8 long, at most {MAX_KEY_BYTES} are allowed: '{}'",
             key.len(),
-            Shown(key)
+            shown(key)
         );
         return Err(refused(message));
     }
     if let Some(at) = key.find('\0') {
-        return Err(refused(format!("the key '{}' has a NUL at byte {at}", Shown(key))));
+        return Err(refused(format!("the key '{}' has a NUL at byte {at}", shown(key))));
     }
     let mut warnings = Vec::new();
     // Decoding is left to the few keys that have more than visible ASCII.
@@ -220,7 +221,7 @@ pub fn check_header_value(name: &str, value: &str) -> Result<(), Error> {
     Err(refused(format!(
         "the value of header '{}' has {what} (U+{:04X}) at byte {at}: only visible ASCII, spaces and tabs can \
          be sent",
-        Shown(name),
+        shown(name),
         u32::from(c)
     )))
 }
@@ -231,7 +232,7 @@ pub fn check_header_name(name: &str) -> Result<(), Error> {
         return Err(refused("a header name is empty"));
     }
     match name.chars().find(|c| !is_token_char(*c)) {
-        Some(c) => Err(refused(format!("'{}' cannot be the name of a header: it has {c:?}", Shown(name)))),
+        Some(c) => Err(refused(format!("'{}' cannot be the name of a header: it has {c:?}", shown(name)))),
         None => Ok(()),
     }
 }
@@ -255,7 +256,7 @@ pub fn check_metadata<'a>(metadata: impl IntoIterator<Item = (&'a str, &'a str)>
         if let Some(c) = name.chars().find(|c| !is_token_char(*c)) {
             let message = format!(
                 "'{}' cannot be the name of user metadata: a header name cannot have {c:?}",
-                Shown(name)
+                shown(name)
             );
             return Err(refused(message));
         }
@@ -263,7 +264,7 @@ pub fn check_metadata<'a>(metadata: impl IntoIterator<Item = (&'a str, &'a str)>
         if !seen.insert(name.to_ascii_lowercase()) {
             let message = format!(
                 "user metadata '{}' is given twice: names differ in more than the case of letters",
-                Shown(name)
+                shown(name)
             );
             return Err(refused(message));
         }
@@ -307,7 +308,7 @@ pub fn check_tags<'a>(
     for (key, value) in tags {
         count += 1;
         let (key_len, value_len) = (key.encode_utf16().count(), value.encode_utf16().count());
-        let tag = Shown(key);
+        let tag = shown(key);
         if key.is_empty() {
             return Err(refused("a tag has an empty key"));
         }
@@ -388,16 +389,9 @@ fn refused(message: impl Into<Cow<'static, str>>) -> Error {
     Error::invalid_input(message)
 }
 
-/// Input in a message: escaped, and cut where it gets long.
-struct Shown<'a>(&'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(80) {
-            None => write!(f, "{}", self.0.escape_debug()),
-            Some((end, _)) => write!(f, "{}...", self.0[..end].escape_debug()),
-        }
-    }
+/// Input in a message.
+const fn shown(text: &str) -> Shown<'_> {
+    Shown::new(text, 80)
 }
 
 #[cfg(test)]

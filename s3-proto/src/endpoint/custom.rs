@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::redact::Shown;
 use crate::{Error, ErrorKind};
 
 /// The address of a store, as a user writes it: `https://play.min.io:9000`, `http://[::1]:8000`,
@@ -101,7 +102,7 @@ fn split(text: &str) -> Result<Parts<'_>, Error> {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
         Some((scheme, _)) => {
-            return Err(about(text, &format!("has the scheme '{}': use http:// or https://", Shown(scheme))));
+            return Err(about(text, &format!("has the scheme '{}': use http:// or https://", shown(scheme))));
         }
     };
     for (mark, name) in [('?', "a query"), ('#', "a fragment")] {
@@ -135,7 +136,7 @@ fn split_port<'a>(text: &str, authority: &'a str) -> Result<(&'a str, Option<u16
     let number = if port.bytes().all(|b| b.is_ascii_digit()) { port.parse().ok() } else { None };
     match number {
         Some(0) | None => {
-            Err(about(text, &format!("has the port '{}': use a number from 1 to 65535", Shown(port))))
+            Err(about(text, &format!("has the port '{}': use a number from 1 to 65535", shown(port))))
         }
         port => Ok((host, port)),
     }
@@ -195,25 +196,16 @@ fn check_path(text: &str, path: &str) -> Result<(), Error> {
 }
 
 fn about(text: &str, what: &str) -> Error {
-    wrong(format!("the endpoint '{}' {what}", Shown(text)))
+    wrong(format!("the endpoint '{}' {what}", shown(text)))
 }
 
 fn wrong(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
-/// Input in a message: escaped, and cut where it gets long.
-struct Shown<'a>(&'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A query can hold secrets also where another part is wrong.
-        let text = self.0.split(['?', '#']).next().unwrap_or_default();
-        match text.char_indices().nth(200) {
-            None => write!(f, "{}", text.escape_debug()),
-            Some((end, _)) => write!(f, "{}...", text[..end].escape_debug()),
-        }
-    }
+/// Input in a message, without its query: that can hold secrets also where another part is wrong.
+fn shown(text: &str) -> Shown<'_> {
+    Shown::new(text.split(['?', '#']).next().unwrap_or_default(), 200)
 }
 
 impl FromStr for Endpoint {

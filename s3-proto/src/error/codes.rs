@@ -6,6 +6,7 @@ use std::fmt;
 use http::StatusCode;
 
 use super::{Error, ErrorKind, Phase};
+use crate::redact::Shown;
 use crate::transfer::UploadFailure;
 use crate::validate::MAX_KEY_BYTES;
 
@@ -136,7 +137,7 @@ pub(super) fn sentence(e: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// The sentence of a kind that says all that the service's own message would say; whether it is one.
 fn brief(e: &Error, f: &mut fmt::Formatter<'_>) -> Result<bool, fmt::Error> {
-    let bucket = Shown(e.bucket().unwrap_or("?"));
+    let bucket = shown(e.bucket().unwrap_or("?"));
     let what = Subject(e);
     match e.kind() {
         ErrorKind::NoSuchBucket => write!(f, "Bucket '{bucket}' not found"),
@@ -241,15 +242,9 @@ fn by_kind(e: &Error) -> Option<Cow<'static, str>> {
     Some(text.into())
 }
 
-/// A name in a sentence: without control characters, and no longer than a key can be.
-struct Shown<'a>(&'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cut = self.0.char_indices().nth(MAX_KEY_BYTES).map(|(at, _)| at);
-        write!(f, "{}", self.0[..cut.unwrap_or(self.0.len())].escape_debug())?;
-        if cut.is_some() { f.write_str("...") } else { Ok(()) }
-    }
+/// A name in a sentence, no longer than a key can be.
+const fn shown(text: &str) -> Shown<'_> {
+    Shown::new(text, MAX_KEY_BYTES)
 }
 
 /// `Object 'k'`, `Bucket 'b'`, or the operation.
@@ -258,8 +253,8 @@ struct Subject<'a>(&'a Error);
 impl fmt::Display for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.key(), self.0.bucket(), self.0.operation()) {
-            (Some(key), ..) => write!(f, "Object '{}'", Shown(key)),
-            (None, Some(bucket), _) => write!(f, "Bucket '{}'", Shown(bucket)),
+            (Some(key), ..) => write!(f, "Object '{}'", shown(key)),
+            (None, Some(bucket), _) => write!(f, "Bucket '{}'", shown(bucket)),
             (None, None, Some(operation)) => f.write_str(operation),
             (None, None, None) => f.write_str("the request"),
         }
@@ -272,7 +267,7 @@ struct In<'a>(&'a Error);
 impl fmt::Display for In<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.key(), self.0.bucket()) {
-            (Some(_), Some(bucket)) => write!(f, " in bucket '{}'", Shown(bucket)),
+            (Some(_), Some(bucket)) => write!(f, " in bucket '{}'", shown(bucket)),
             _ => Ok(()),
         }
     }
@@ -286,8 +281,8 @@ impl fmt::Display for Doing<'_> {
         let e = self.0;
         f.write_str(e.operation().unwrap_or("The request"))?;
         match (e.key(), e.bucket()) {
-            (Some(key), _) => write!(f, " of '{}'{}", Shown(key), In(e)),
-            (None, Some(bucket)) => write!(f, " on bucket '{}'", Shown(bucket)),
+            (Some(key), _) => write!(f, " of '{}'{}", shown(key), In(e)),
+            (None, Some(bucket)) => write!(f, " on bucket '{}'", shown(bucket)),
             (None, None) => Ok(()),
         }
     }
