@@ -44,7 +44,10 @@ fn objects_with_every_kind_of_checksum_become_files<H: Harness>(t: &World<H>) ->
             let download = t.client.download_file(&t.bucket, "key", &path).part_size(PART as u64);
             let report = t.wait(download.send())?;
             let verified = report.verified.map(|checksum| checksum.algorithm().clone());
-            assert_eq!(verified, Some(algorithm.clone()), "{len} bytes");
+            // Other stores need not keep it.
+            if verified.is_some() || !t.external {
+                assert_eq!(verified, Some(algorithm.clone()), "{len} bytes");
+            }
             assert!(std::fs::read(&path).unwrap() == content, "{len} bytes have another content");
         }
     }
