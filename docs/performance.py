@@ -203,7 +203,8 @@ Machine: {machine['processors']} × {machine['model']} ({machine['architecture']
 
 Other clients for Rust in one harness, each with its defaults over plain HTTP, and where it says so ("lean") without payload
 hashes and checksums that nobody asked for. `tests/bench-peers` holds our clients for it. By default ours sign the payload
-over plain HTTP, as minio and object_store do and rusty-s3 does not. {peers(DATA / "peers.tsv")}
+over plain HTTP, as minio and object_store do and rusty-s3 does not. It takes an hour to build them all, so that these figures are
+taken less often than those above: compare them with each other. {peers(DATA / "peers.tsv")}
 """
     (DOCS / "performance.md").write_text(page)
 
