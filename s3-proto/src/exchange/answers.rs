@@ -137,7 +137,7 @@ impl Exchange {
             (_, Answer::SourceFailed(error)) => self.state = State::Failed(error.into_error()),
             (state, _) => {
                 self.state = state;
-                if !matches!(self.state, State::Sent(_) | State::Collecting(..) | State::Streaming(_)) {
+                if matches!(self.state, State::Head(..)) {
                     return BodyPlan::Discard;
                 }
                 self.state = State::Failed(Error::misfit());

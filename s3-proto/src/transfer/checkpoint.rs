@@ -97,6 +97,9 @@ impl Checkpoint {
 
     /// Whether it can be what it says that it is.
     fn check(&self) -> Result<(), Error> {
+        if !(1..=VERSION).contains(&self.version) {
+            return Err(refused("it names two versions"));
+        }
         if !(MIN_PART_SIZE..=MAX_PART_SIZE).contains(&self.part_size) || self.source_length > MAX_OBJECT_SIZE
         {
             return Err(refused("its sizes cannot be"));
