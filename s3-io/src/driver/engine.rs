@@ -76,18 +76,19 @@ impl<R: Runtime> Driver for Engine<R> {
         M: Machine<Output = ()> + Send + 'static,
     {
         let mut run = Some(Box::new(self.start(machine, None, true)));
-        let mut body = None;
-        // The body comes first: its head is large, and is handed on as it comes.
+        let (mut head, mut body) = (None, None);
         Box::pin(poll_fn(move |cx| {
             loop {
                 let Some(running) = &mut run else { return Poll::Ready(Err(no_body())) };
                 match ready!(running.poll_next(cx)) {
+                    Progress::Item(item) => head = Some(item),
                     Progress::Body(delivery) => body = Some(delivery),
-                    Progress::Item(head) => {
-                        let (Some(body), Some(run)) = (body.take(), run.take()) else { continue };
-                        return Poll::Ready(Ok(Streaming::new(head, Body::new(body, run).into())));
-                    }
                     Progress::Done(result) => return Poll::Ready(Err(result.err().unwrap_or_else(no_body))),
+                }
+                if let Some(delivery) = body.take_if(|_| head.is_some())
+                    && let (Some(head), Some(run)) = (head.take(), run.take())
+                {
+                    return Poll::Ready(Ok(Streaming::new(head, Body::new(delivery, run).into())));
                 }
             }
         }))
