@@ -135,13 +135,8 @@ impl Exchange {
                 self.state = self.repeat_or_fail(now, error, phase <= Phase::Connect, None);
             }
             (_, Answer::SourceFailed(error)) => self.state = State::Failed(error.into_error()),
-            (state, _) => {
-                self.state = state;
-                if matches!(self.state, State::Head(..)) {
-                    return BodyPlan::Discard;
-                }
-                self.state = State::Failed(Error::misfit());
-            }
+            // Whoever embeds this takes the task for over: nothing more may be waited for.
+            (state, _) => self.state = state.body_over(State::Failed(Error::misfit())),
         }
         BodyPlan::Discard
     }
