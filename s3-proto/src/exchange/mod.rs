@@ -30,7 +30,7 @@ use crate::credentials::{Generation, Ticket};
 use crate::endpoint::Region;
 use crate::machine::{Instant, Now, Sink, Task, TaskId};
 use crate::observe::{AttemptWatch, Watch, events};
-use crate::ops::{CreateBucket, Draft, Operation as _, place_bucket};
+use crate::ops::{Draft, place_bucket};
 use crate::prepare::{Plan, Prepared, check_draft, post, prepare, presign};
 use crate::redirect::Redirects;
 use crate::retry::{RetryStrategy, Rng};
@@ -617,7 +617,7 @@ impl Exchange {
 /// Adds to a draft what depends on the configuration, and checks it.
 fn complete(operation: &str, draft: &mut Draft, config: &Config) -> Result<(), Error> {
     keep_evidence(operation, draft, config);
-    if operation == CreateBucket::NAME {
+    if draft.makes_bucket {
         place_bucket(draft, config)?;
     }
     check_draft(draft, config)

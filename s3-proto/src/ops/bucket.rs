@@ -203,6 +203,7 @@ pub(crate) fn place_bucket(draft: &mut Draft, config: &Config) -> Result<(), Err
 #[allow(clippy::unnecessary_wraps)]
 fn prepare_create(_: &CreateBucket, draft: &mut Draft) -> Result<(), Error> {
     draft.bucket_rule = BucketRule::Create;
+    draft.makes_bucket = true;
     Ok(())
 }
 

@@ -43,6 +43,8 @@ pub struct Draft {
     pub(crate) is_data: bool,
     /// The body has a digest because S3 demands one, in a form that the store may not take.
     pub(crate) adds_digest: bool,
+    /// It makes a bucket, whose region has to be named where the service demands that.
+    pub(crate) makes_bucket: bool,
     /// Keys in the answer are wanted in URL encoding, where the store can be trusted with that.
     pub(crate) encodes_keys: Option<KeysOf>,
     /// The service is to send its checksum with the answer.
@@ -65,6 +67,7 @@ impl Draft {
             observe: None,
             is_data: false,
             adds_digest: false,
+            makes_bucket: false,
             encodes_keys: None,
             wants_checksum: false,
         }
