@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::Progress;
+use super::failure::first_of;
 use super::fleet::{self, Fleet};
 use super::nested::Nested;
 use super::requests::answer_of;
@@ -99,12 +100,7 @@ impl DeleteReport {
     /// The error of the first object that could not be deleted, which says how many more there are.
     pub fn into_result(self) -> Result<Self, Error> {
         let Some(first) = self.failures.first() else { return Ok(self) };
-        let more = match self.failed {
-            0 | 1 => String::new(),
-            failed => format!(" (and {} more could not be deleted)", failed - 1),
-        };
-        let message = format!("{}{more}", first.error.message());
-        Err(first.error.clone().with_message(message))
+        Err(first_of(&first.error, first.error.message(), self.failed, "could not be deleted"))
     }
 }
 

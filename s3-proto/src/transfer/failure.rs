@@ -77,6 +77,15 @@ impl UploadFailure {
     }
 }
 
+/// The first of many failures as the error of all: it says so, and how many more there are.
+pub(super) fn first_of(first: &Error, message: &str, failed: u64, how: &str) -> Error {
+    let more = match failed {
+        0 | 1 => String::new(),
+        failed => format!(" (and {} more {how})", failed - 1),
+    };
+    first.clone().with_message(format!("{message}{more}"))
+}
+
 impl fmt::Display for UploadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::UploadFailure;
+use super::failure::first_of;
 use crate::Error;
 
 const MAX_FAILURES: usize = 1_000;
@@ -38,12 +39,8 @@ impl SyncReport {
     /// The error of the first that failed, which says how many more there are.
     pub fn into_result(self) -> Result<Self, Error> {
         let Some(first) = self.failures.first() else { return Ok(self) };
-        let more = match self.failed {
-            0 | 1 => String::new(),
-            failed => format!(" (and {} more failed)", failed - 1),
-        };
-        let message = format!("'{}': {}{more}", first.name, first.error.message());
-        Err(first.error.clone().with_message(message))
+        let message = format!("'{}': {}", first.name, first.error.message());
+        Err(first_of(&first.error, &message, self.failed, "failed"))
     }
 
     pub(super) fn fail(&mut self, name: String, error: Error) {
