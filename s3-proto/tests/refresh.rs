@@ -101,12 +101,17 @@ fn an_outage_during_a_refresh_harms_nobody_while_the_keys_last() {
     assert_eq!(signer(&later), "NEW");
 }
 
-#[test]
-fn a_refresh_that_hangs_harms_one_call_and_not_the_next() {
+/// With the default chain, and so many seconds for a call.
+fn hasty(seconds: u64) -> Session {
     let mut config = Config::new("us-east-1").unwrap();
     config.credentials = CredentialsSource::Default(chain(&[]));
-    config.operation_timeout = Some(Duration::from_secs(90));
-    let (mut world, session) = (World::default(), Session::new(config));
+    config.operation_timeout = Some(Duration::from_secs(seconds));
+    Session::new(config)
+}
+
+#[test]
+fn a_refresh_that_hangs_harms_one_call_and_not_the_next() {
+    let (mut world, session) = (World::default(), hasty(90));
     world.drive(call(&session), instance(json_keys("OLD", HOUR)));
     world.pass(LATE);
     let hung = world.drive(call(&session), s3_and(|_| Reply::Silence));
@@ -256,10 +261,7 @@ fn a_head_whose_bucket_is_where_it_was_asked_for_is_sent_again_with_other_keys()
 
 #[test]
 fn a_call_that_ends_while_its_bucket_is_asked_says_why_and_what_it_was() {
-    let mut config = Config::new("us-east-1").unwrap();
-    config.credentials = CredentialsSource::Default(chain(&[]));
-    config.operation_timeout = Some(Duration::from_secs(2));
-    let (mut world, session) = (World::default(), Session::new(config));
+    let (mut world, session) = (World::default(), hasty(2));
     let run = world.drive(Call::new(session, HeadObject::new("bkt", "k")), |request| match host(request) {
         IMDS => imds(request, &json_keys("A", HOUR)),
         _ if request.uri().path() == "/" => Reply::Silence,
