@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -348,6 +348,93 @@ async fn connections_are_used_again() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(counts(&transport), (0, 1, 1));
+}
+
+/// Answers every request on a connection with four bytes.
+async fn four_bytes_each(mut stream: TcpStream) {
+    while !head_of(&mut stream).await.is_empty() {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn connections_that_nobody_uses_are_closed_in_time() {
+    let uri = server(four_bytes_each).await;
+    let transport = transport_with(|options| options.settings.idle_connections = Duration::from_millis(200));
+    let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+    assert_eq!(read(download).await.unwrap(), b"body");
+    assert_eq!(counts(&transport), (0, 1, 1));
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(counts(&transport), (0, 0, 0));
+}
+
+/// Finds this machine once, and then takes for ever.
+struct Once(SocketAddr, AtomicBool);
+
+impl Resolve for Once {
+    fn resolve(&self, _: &str, _: u16) -> Resolving {
+        let (address, again) = (self.0, self.1.swap(true, Ordering::Relaxed));
+        Box::pin(async move { if again { std::future::pending().await } else { Ok(vec![address]) } })
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_free_is_taken_before_a_new_one_is_made() {
+    let uri = server(four_bytes_each).await;
+    let address = uri.split('/').nth(2).unwrap().parse().unwrap();
+    let transport = transport_with(|options| options.resolver = Some(Arc::new(Once(address, false.into()))));
+    let get = || task("GET", "http://s3.example/bucket/key", Payload::Empty);
+    let (_, first) = transport.send(get(), None).await.unwrap();
+    let free = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        read(first).await.unwrap()
+    };
+    let (second, _) = tokio::join!(transport.send(get(), None), free);
+    assert_eq!(read(second.unwrap().1).await.unwrap(), b"body");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_service_has_closed_is_not_used() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+    })
+    .await;
+    let transport = transport();
+    for _ in 0..3 {
+        let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+        assert_eq!(read(download).await.unwrap(), b"body");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(counts(&transport), (0, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_the_rest_of_a_request_on_it_is_not_used_again() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let transport = transport();
+    for _ in 0..2 {
+        let sent = task("PUT", &uri, Payload::Bytes(Bytes::from(vec![0; 64 << 20])));
+        let (_, download) = transport.send(sent, None).await.unwrap();
+        assert_eq!(read(download).await.unwrap(), b"body");
+    }
+    assert_eq!(transport.stats().active, 0);
+}
+
+#[tokio::test]
+async fn interim_answers_without_end_are_an_error() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        while stream.write_all(&b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100)).await.is_ok() {}
+    })
+    .await;
+    let result = transport().send(task("GET", &uri, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Wait, TransportErrorKind::Protocol));
 }
 
 #[tokio::test]
