@@ -621,23 +621,44 @@ fn a_root_that_is_no_certificate_is_refused() {
     assert_eq!(trust.config(true).unwrap_err().kind(), s3_proto::ErrorKind::Configuration);
 }
 
-#[tokio::test]
-async fn requests_share_a_connection_over_http_2() {
+/// A server of HTTP/2 that takes `requests` over each connection, and says farewell then.
+async fn h2_server(requests: usize) -> String {
     let acceptor = acceptor(&[b"h2"]);
     let uri = server(move |stream| {
         let acceptor = acceptor.clone();
         async move {
             let stream = hyper_util::rt::TokioIo::new(acceptor.accept(stream).await.unwrap());
-            let service = hyper::service::service_fn(async |_| {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                io::Result::Ok(http::Response::new(Full::new(Bytes::from(vec![1; 100_000]))))
+            let served = Arc::new(AtomicUsize::new(0));
+            let seen = served.clone();
+            let service = hyper::service::service_fn(move |_| {
+                seen.fetch_add(1, Ordering::Relaxed);
+                async {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    io::Result::Ok(http::Response::new(Full::new(Bytes::from(vec![1; 100_000]))))
+                }
             });
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            let _ = connection.serve_connection(stream, service).await;
+            let mut connection = std::pin::pin!(connection.serve_connection(stream, service));
+            let mut is_over = false;
+            let _ = std::future::poll_fn(|cx| {
+                let ended = connection.as_mut().poll(cx);
+                if ended.is_pending() && !is_over && served.load(Ordering::Relaxed) >= requests {
+                    is_over = true;
+                    connection.as_mut().graceful_shutdown();
+                    return connection.as_mut().poll(cx);
+                }
+                ended
+            })
+            .await;
         }
     })
     .await;
-    let uri = uri.replace("http://127.0.0.1", "https://localhost");
+    uri.replace("http://127.0.0.1", "https://localhost")
+}
+
+#[tokio::test]
+async fn requests_share_a_connection_over_http_2() {
+    let uri = h2_server(100).await;
     let transport = transport_with(|options| {
         options.settings.trust.accept_invalid = true;
         (options.settings.connections, options.streams) = (1, 10);
@@ -653,6 +674,32 @@ async fn requests_share_a_connection_over_http_2() {
         assert_eq!(read(download).await.unwrap().len(), 100_000);
     }
     assert_eq!(counts(&transport), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn requests_that_set_out_at_once_end_up_on_one_connection_over_http_2() {
+    let (uri, transport) = (h2_server(100).await, trusting());
+    let calls = (0..8).map(async |_| {
+        let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+        assert_eq!(read(download).await.unwrap().len(), 100_000);
+    });
+    futures_util::future::join_all(calls).await;
+
+    let one = async {
+        while counts(&transport) != (0, 1, 1) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), one).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_that_the_service_ends_costs_no_request() {
+    let (uri, transport) = (h2_server(3).await, trusting());
+    for _ in 0..20 {
+        let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+        assert_eq!(read(download).await.unwrap().len(), 100_000);
+    }
 }
 
 /// A server of HTTP/2 that lets `streams` requests at a time come over a connection. It answers the first that comes over

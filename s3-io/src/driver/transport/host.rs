@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Uri, header};
 use hyper_util::client::pool::cache;
-use s3_proto::{Phase, Timeouts, TransportErrorKind};
+use s3_proto::{Instant, Phase, Timeouts, TransportErrorKind};
 use tokio::sync::oneshot;
 use tower_service::Service;
 
@@ -36,7 +36,7 @@ pub(super) struct Host {
     header: HeaderValue,
     /// Takes a connection from the pool, or makes one.
     lease: Box<dyn Fn(Timeouts) -> Leasing + Send + Sync>,
-    shared: Shared,
+    shared: Arc<Shared>,
     /// Whether the last connection that was made speaks HTTP/2.
     speaks_h2: AtomicBool,
     clock: Clock,
@@ -45,9 +45,6 @@ pub(super) struct Host {
     /// Ends the look for those that were idle for longer.
     _looking: oneshot::Sender<()>,
 }
-
-/// The connection over which all requests go, where it speaks HTTP/2.
-type Shared = Arc<Mutex<Option<Link>>>;
 
 type Leasing = Pin<Box<dyn Future<Output = Result<Lease, Failure>> + Send>>;
 
@@ -64,9 +61,10 @@ impl Host {
             return Err(Failure::new(Phase::Resolve, TransportErrorKind::DnsNotFound, message));
         };
         let clock = connector.clock.clone();
-        let dial = Dial { connector: connector.clone(), to: origin.clone(), streams };
+        let shared = Arc::<Shared>::default();
+        let (connector, to) = (connector.clone(), origin.clone());
+        let dial = Dial { connector, to, streams, shared: shared.clone() };
         let cache = cache::builder().executor(Glue::<R>::new(&clock)).build(dial);
-        let shared = Shared::default();
 
         let (looking, mut forgotten) = oneshot::channel();
         let (mut looked_at, looked_at_too, ticks) = (cache.clone(), shared.clone(), clock.clone());
@@ -76,8 +74,7 @@ impl Host {
             {
                 let now = ticks.now();
                 looked_at.retain(|link| link.idle(now) < idle);
-                // Requests that are on it keep it open until they are done.
-                lock(&looked_at_too).take_if(|link| link.idle(now) >= idle);
+                looked_at_too.close_idle(now, idle);
             }
         });
 
@@ -117,7 +114,7 @@ impl Host {
     /// A connection that can take a request: one that comes free, or a new one.
     pub(super) async fn connect(&self, timeouts: Timeouts) -> Result<Lease, Failure> {
         loop {
-            if let Some(link) = self.share() {
+            if let Some(link) = self.shared.get(self.clock.now()) {
                 return Ok(Box::new(link));
             }
             let mut leased = (self.lease)(timeouts).await?;
@@ -128,7 +125,7 @@ impl Host {
             self.speaks_h2.store(link.is_shared(), Ordering::Relaxed);
             return Ok(match link.share() {
                 // What is leased goes back, so that the next one who waits for a connection gets it, too.
-                Some(link) => Box::new(self.join(link)),
+                Some(link) => Box::new(link),
                 None => leased,
             });
         }
@@ -145,29 +142,6 @@ impl Host {
         }
         link.wire().retire();
         false
-    }
-
-    /// The connection that others use, too.
-    fn share(&self) -> Option<Link> {
-        let mut shared = lock(&self.shared);
-        let link = shared.as_mut()?;
-        if link.is_over() {
-            *shared = None;
-            return None;
-        }
-        link.keep();
-        link.used(self.clock.now());
-        link.share()
-    }
-
-    /// From now on requests share this connection, unless there is one already.
-    fn join(&self, link: Link) -> Link {
-        let mut shared = lock(&self.shared);
-        if let Some(known) = shared.as_ref().filter(|known| !known.is_over()).and_then(Link::share) {
-            return known;
-        }
-        *shared = link.share();
-        link
     }
 
     /// Names the host in a request in the way of the connection that it goes over.
@@ -208,16 +182,42 @@ fn host_header(uri: &Uri) -> Option<HeaderValue> {
     }
 }
 
+/// The connection over which all requests go, where it speaks HTTP/2.
+#[derive(Default)]
+struct Shared(Mutex<Option<Link>>);
+
+impl Shared {
+    fn get(&self, now: Instant) -> Option<Link> {
+        let mut shared = lock(&self.0);
+        shared.take_if(|link| link.is_over());
+        let link = shared.as_mut()?;
+        link.keep();
+        link.used(now);
+        link.share()
+    }
+
+    fn set(&self, link: Option<Link>) {
+        *lock(&self.0) = link;
+    }
+
+    /// Requests that are on it keep it open until they are done.
+    fn close_idle(&self, now: Instant, idle: Duration) {
+        lock(&self.0).take_if(|link| link.idle(now) >= idle);
+    }
+}
+
 /// Makes connections for the pool.
 struct Dial<R> {
     connector: Arc<Connector<R>>,
     to: Uri,
     streams: usize,
+    shared: Arc<Shared>,
 }
 
 impl<R> Clone for Dial<R> {
     fn clone(&self) -> Self {
-        Self { connector: self.connector.clone(), to: self.to.clone(), streams: self.streams }
+        let Self { connector, to, streams, shared } = self;
+        Self { connector: connector.clone(), to: to.clone(), streams: *streams, shared: shared.clone() }
     }
 }
 
@@ -231,10 +231,19 @@ impl<R: Runtime> Service<Timeouts> for Dial<R> {
     }
 
     fn call(&mut self, timeouts: Timeouts) -> Self::Future {
-        let Self { connector, to, streams } = self.clone();
+        let Self { connector, to, streams, shared } = self.clone();
         Box::pin(async move {
             let stream = connector.connect(&to, timeouts).await?;
-            Link::open::<R>(stream, &connector.clock, streams).await
+            let clock = &connector.clock;
+            // Many requests may have set out at once to make one.
+            if stream.speaks_h2()
+                && let Some(link) = shared.get(clock.now())
+            {
+                return Ok(link);
+            }
+            let link = Link::open::<R>(stream, clock, streams).await?;
+            shared.set(link.share());
+            Ok(link)
         })
     }
 }
