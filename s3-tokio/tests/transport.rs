@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -350,6 +350,93 @@ async fn connections_are_used_again() {
     assert_eq!(counts(&transport), (0, 1, 1));
 }
 
+/// Answers every request on a connection with four bytes.
+async fn four_bytes_each(mut stream: TcpStream) {
+    while !head_of(&mut stream).await.is_empty() {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn connections_that_nobody_uses_are_closed_in_time() {
+    let uri = server(four_bytes_each).await;
+    let transport = transport_with(|options| options.settings.idle_connections = Duration::from_millis(200));
+    let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+    assert_eq!(read(download).await.unwrap(), b"body");
+    assert_eq!(counts(&transport), (0, 1, 1));
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(counts(&transport), (0, 0, 0));
+}
+
+/// Finds this machine once, and then takes for ever.
+struct Once(SocketAddr, AtomicBool);
+
+impl Resolve for Once {
+    fn resolve(&self, _: &str, _: u16) -> Resolving {
+        let (address, again) = (self.0, self.1.swap(true, Ordering::Relaxed));
+        Box::pin(async move { if again { std::future::pending().await } else { Ok(vec![address]) } })
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_free_is_taken_before_a_new_one_is_made() {
+    let uri = server(four_bytes_each).await;
+    let address = uri.split('/').nth(2).unwrap().parse().unwrap();
+    let transport = transport_with(|options| options.resolver = Some(Arc::new(Once(address, false.into()))));
+    let get = || task("GET", "http://s3.example/bucket/key", Payload::Empty);
+    let (_, first) = transport.send(get(), None).await.unwrap();
+    let free = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        read(first).await.unwrap()
+    };
+    let (second, _) = tokio::join!(transport.send(get(), None), free);
+    assert_eq!(read(second.unwrap().1).await.unwrap(), b"body");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_service_has_closed_is_not_used() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+    })
+    .await;
+    let transport = transport();
+    for _ in 0..3 {
+        let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+        assert_eq!(read(download).await.unwrap(), b"body");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(counts(&transport), (0, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_the_rest_of_a_request_on_it_is_not_used_again() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let transport = transport();
+    for _ in 0..2 {
+        let sent = task("PUT", &uri, Payload::Bytes(Bytes::from(vec![0; 64 << 20])));
+        let (_, download) = transport.send(sent, None).await.unwrap();
+        assert_eq!(read(download).await.unwrap(), b"body");
+    }
+    assert_eq!(transport.stats().active, 0);
+}
+
+#[tokio::test]
+async fn interim_answers_without_end_are_an_error() {
+    let uri = server(async |mut stream| {
+        head_of(&mut stream).await;
+        while stream.write_all(&b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100)).await.is_ok() {}
+    })
+    .await;
+    let result = transport().send(task("GET", &uri, Payload::Empty), None).await;
+    assert_eq!(failed(result), (Phase::Wait, TransportErrorKind::Protocol));
+}
+
 #[tokio::test]
 async fn the_body_waits_for_continue() {
     let uri = server(async |mut stream| {
@@ -534,23 +621,44 @@ fn a_root_that_is_no_certificate_is_refused() {
     assert_eq!(trust.config(true).unwrap_err().kind(), s3_proto::ErrorKind::Configuration);
 }
 
-#[tokio::test]
-async fn requests_share_a_connection_over_http_2() {
+/// A server of HTTP/2 that takes `requests` over each connection, and says farewell then.
+async fn h2_server(requests: usize) -> String {
     let acceptor = acceptor(&[b"h2"]);
     let uri = server(move |stream| {
         let acceptor = acceptor.clone();
         async move {
             let stream = hyper_util::rt::TokioIo::new(acceptor.accept(stream).await.unwrap());
-            let service = hyper::service::service_fn(async |_| {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                io::Result::Ok(http::Response::new(Full::new(Bytes::from(vec![1; 100_000]))))
+            let served = Arc::new(AtomicUsize::new(0));
+            let seen = served.clone();
+            let service = hyper::service::service_fn(move |_| {
+                seen.fetch_add(1, Ordering::Relaxed);
+                async {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    io::Result::Ok(http::Response::new(Full::new(Bytes::from(vec![1; 100_000]))))
+                }
             });
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            let _ = connection.serve_connection(stream, service).await;
+            let mut connection = std::pin::pin!(connection.serve_connection(stream, service));
+            let mut is_over = false;
+            let _ = std::future::poll_fn(|cx| {
+                let ended = connection.as_mut().poll(cx);
+                if ended.is_pending() && !is_over && served.load(Ordering::Relaxed) >= requests {
+                    is_over = true;
+                    connection.as_mut().graceful_shutdown();
+                    return connection.as_mut().poll(cx);
+                }
+                ended
+            })
+            .await;
         }
     })
     .await;
-    let uri = uri.replace("http://127.0.0.1", "https://localhost");
+    uri.replace("http://127.0.0.1", "https://localhost")
+}
+
+#[tokio::test]
+async fn requests_share_a_connection_over_http_2() {
+    let uri = h2_server(100).await;
     let transport = transport_with(|options| {
         options.settings.trust.accept_invalid = true;
         (options.settings.connections, options.streams) = (1, 10);
@@ -566,6 +674,32 @@ async fn requests_share_a_connection_over_http_2() {
         assert_eq!(read(download).await.unwrap().len(), 100_000);
     }
     assert_eq!(counts(&transport), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn requests_that_set_out_at_once_end_up_on_one_connection_over_http_2() {
+    let (uri, transport) = (h2_server(100).await, trusting());
+    let calls = (0..8).map(async |_| {
+        let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+        assert_eq!(read(download).await.unwrap().len(), 100_000);
+    });
+    futures_util::future::join_all(calls).await;
+
+    let one = async {
+        while counts(&transport) != (0, 1, 1) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), one).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_that_the_service_ends_costs_no_request() {
+    let (uri, transport) = (h2_server(3).await, trusting());
+    for _ in 0..20 {
+        let (_, download) = transport.send(task("GET", &uri, Payload::Empty), None).await.unwrap();
+        assert_eq!(read(download).await.unwrap().len(), 100_000);
+    }
 }
 
 /// A server of HTTP/2 that lets `streams` requests at a time come over a connection. It answers the first that comes over

@@ -73,6 +73,10 @@ impl Clock {
         self.now().saturating_add(limit)
     }
 
+    pub(crate) fn sleep_until(&self, at: Instant) -> Sleeping {
+        self.0.sleep_until(at)
+    }
+
     pub(crate) fn alarm(&self) -> Alarm {
         Alarm { clock: self.clone(), armed: None }
     }
@@ -106,6 +110,16 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
+    /// What the clock shows that it goes by.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Another one by the same clock.
+    pub(crate) fn another(&self) -> Self {
+        self.clock.alarm()
+    }
+
     /// Ready once it is `at`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         // No clock is asked: that costs more than a timer that is set already, and timers and clocks may differ by the

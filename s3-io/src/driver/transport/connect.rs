@@ -5,19 +5,17 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use s3_proto::{Instant, Phase, Timeouts};
+use s3_proto::{Instant, Phase, Timeouts, TransportErrorKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tower_service::Service;
 
 use super::Resolve;
 use crate::driver::runtime::{Clock, Runtime};
@@ -25,25 +23,7 @@ use crate::failure::{self, Failure, timeout};
 use crate::proxy::{ConnectAnswer, Proxy};
 use crate::{Counts, Open, Target, share};
 
-tokio::task_local! {
-    /// The time-outs of the request that asks for a connection; hyper's pool hands on only the URI.
-    pub(crate) static TIMEOUTS: ConnectTimeouts;
-}
-
-/// The time-outs that concern the connector alone.
-#[derive(Clone, Copy)]
-pub(crate) struct ConnectTimeouts {
-    connect: Option<Duration>,
-    tls: Option<Duration>,
-}
-
-impl From<Timeouts> for ConnectTimeouts {
-    fn from(Timeouts { connect, tls, .. }: Timeouts) -> Self {
-        Self { connect, tls }
-    }
-}
-
-#[derive(Clone)]
+/// Makes connections.
 pub(crate) struct Connector<R> {
     pub(crate) clock: Clock,
     pub(crate) resolver: Arc<dyn Resolve>,
@@ -53,24 +33,12 @@ pub(crate) struct Connector<R> {
     pub(crate) runtime: PhantomData<fn() -> R>,
 }
 
-impl<R: Runtime> Service<Uri> for Connector<R> {
-    type Response = Stream<R::Connection>;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream<R::Connection>, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let timeouts = TIMEOUTS.try_with(|timeouts| *timeouts).unwrap_or_else(|_| Timeouts::default().into());
-        let connector = self.clone();
-        Box::pin(async move { connector.connect(&uri, timeouts).await })
-    }
-}
-
 impl<R: Runtime> Connector<R> {
-    async fn connect(&self, uri: &Uri, timeouts: ConnectTimeouts) -> Result<Stream<R::Connection>, Failure> {
+    pub(crate) async fn connect(
+        &self,
+        uri: &Uri,
+        timeouts: Timeouts,
+    ) -> Result<Stream<R::Connection>, Failure> {
         let target = Target::of(uri)?;
         // Plain HTTP is for stores nearby; what it is proxied by is none of our concern.
         let proxy = self.proxy.as_ref().filter(|proxy| target.secure && proxy.is_for(target.host));
@@ -88,7 +56,7 @@ impl<R: Runtime> Connector<R> {
         } else {
             Inner::Plain(io.into_inner())
         };
-        Ok(Stream { io, wire, read: 0, _open: open })
+        Ok(Stream { io, wire, in_a_row: 0, _open: open })
     }
 
     async fn tcp(&self, host: &str, port: u16, limit: Option<Duration>) -> Result<R::Connection, Failure> {
@@ -154,23 +122,78 @@ impl<R: Runtime> Connector<R> {
     }
 }
 
-/// What is known of a connection from outside.
-struct Wire {
+/// What is known of a connection from outside, and what it is told.
+pub(crate) struct Wire {
     clock: Clock,
+    /// Whether it matters when bytes are written.
+    watched: AtomicBool,
     /// Milliseconds on the clock at which bytes of a body were last written.
     written_at: AtomicU64,
+    /// While a request has no answer: one more than how many bytes at most have come since it went out.
+    unanswered: AtomicUsize,
+    /// Whether no other request is to go over it.
+    retired: AtomicBool,
 }
 
 impl Wire {
     fn new(clock: &Clock) -> Arc<Self> {
-        let wire = Self { clock: clock.clone(), written_at: AtomicU64::new(0) };
-        wire.wrote();
-        Arc::new(wire)
+        Arc::new(Self {
+            clock: clock.clone(),
+            watched: AtomicBool::new(false),
+            written_at: AtomicU64::new(0),
+            unanswered: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
+        })
     }
 
     fn wrote(&self) {
-        let at = self.clock.now().since_origin().as_millis().try_into().unwrap_or(u64::MAX);
-        self.written_at.store(at, Ordering::Relaxed);
+        if self.watched.load(Ordering::Relaxed) {
+            let at = self.clock.now().since_origin().as_millis().try_into().unwrap_or(u64::MAX);
+            self.written_at.store(at, Ordering::Relaxed);
+        }
+    }
+
+    /// From now on it is known when bytes are written.
+    pub(crate) fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// When bytes of a body were last written.
+    pub(crate) fn written_at(&self) -> Instant {
+        Instant::from_origin(Duration::from_millis(self.written_at.load(Ordering::Relaxed)))
+    }
+
+    /// A request goes out.
+    pub(crate) fn await_answer(&self) {
+        self.unanswered.store(1, Ordering::Relaxed);
+    }
+
+    /// Bytes have come, at most so many.
+    fn read(&self, room: usize) -> io::Result<()> {
+        let before = self.unanswered.load(Ordering::Relaxed);
+        if before == 0 {
+            return Ok(());
+        }
+        self.unanswered.store(before.saturating_add(room), Ordering::Relaxed);
+        if before <= MAX_INTERIM {
+            return Ok(());
+        }
+        let message = "interim answers came without end, and no other";
+        Err(io::Error::other(Failure::new(Phase::Wait, TransportErrorKind::Protocol, message)))
+    }
+
+    /// Its answer has come.
+    pub(crate) fn answered(&self) {
+        self.unanswered.store(0, Ordering::Relaxed);
+    }
+
+    /// Requests that come later get another connection.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 }
 
@@ -178,26 +201,20 @@ impl Wire {
 /// shorter, and say nothing about any request.
 const SIGN_OF_LIFE: usize = 64;
 
-/// Found in the extensions of a captured connection.
-#[derive(Clone)]
-pub(crate) struct WireRef(Arc<Wire>);
-
-impl WireRef {
-    /// When bytes of a body were last written.
-    pub(crate) fn written_at(&self) -> Instant {
-        Instant::from_origin(Duration::from_millis(self.0.written_at.load(Ordering::Relaxed)))
-    }
-}
-
 /// About how many bytes may come in a row before others get their turn.
 const TURN: usize = 512 * 1024;
+
+/// About how many bytes may come before the answer to a request, by the room that there was for them: hyper makes at
+/// most 400 KiB, and less where little comes. More than that are interim answers, with status 1xx, for which it would
+/// wait without end.
+const MAX_INTERIM: usize = 4 * 1024 * 1024;
 
 /// A connection, with or without TLS.
 pub(crate) struct Stream<C> {
     io: Inner<C>,
     wire: Arc<Wire>,
     /// How many bytes at most have come in a row.
-    read: usize,
+    in_a_row: usize,
     /// Dropped last.
     _open: Open,
 }
@@ -210,19 +227,19 @@ enum Inner<C> {
 /// rustls speaks tokio's traits, whatever the runtime is.
 type Secured<C> = TokioIo<TlsStream<TokioIo<C>>>;
 
-impl<C: Read + Write + Unpin> Connection for Stream<C> {
-    fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(WireRef(self.wire.clone()));
+impl<C> Stream<C> {
+    pub(crate) fn wire(&self) -> &Arc<Wire> {
+        &self.wire
+    }
+
+    /// Whether both ends have agreed on HTTP/2.
+    pub(crate) fn speaks_h2(&self) -> bool {
         match &self.io {
-            Inner::Tls(tls) if tls.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                connected.negotiated_h2()
-            }
-            _ => connected,
+            Inner::Plain(_) => false,
+            Inner::Tls(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
-}
 
-impl<C> Stream<C> {
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(SIGN_OF_LIFE..))) {
             self.wire.wrote();
@@ -249,17 +266,25 @@ macro_rules! inner {
 impl<C: Read + Write + Unpin> Read for Stream<C> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.read >= TURN {
+        if this.in_a_row >= TURN {
             // hyper reads interim answers for as long as they come, and sees only in between that the request was
             // given up. Not every runtime stops it now and then by itself.
-            this.read = 0;
+            this.in_a_row = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let room = buf.remaining();
-        let read = inner!(this, io => io.poll_read(cx, buf));
-        this.read = if read.is_pending() { 0 } else { this.read.saturating_add(room) };
-        read
+        match inner!(this, io => io.poll_read(cx, buf)) {
+            Poll::Ready(Ok(())) => {
+                this.in_a_row = this.in_a_row.saturating_add(room);
+                Poll::Ready(this.wire.read(room))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                this.in_a_row = 0;
+                Poll::Pending
+            }
+        }
     }
 }
 

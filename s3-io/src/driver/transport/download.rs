@@ -10,8 +10,8 @@ use hyper::body::Incoming;
 use s3_proto::{Instant, Phase, TransportError};
 
 use super::errors;
+use super::link::Link;
 use super::pool::Permit;
-use crate::driver::runtime::{Alarm, Clock};
 use crate::failure::timeout;
 
 /// A body that nobody wants is read to its end if that is near, so that the connection can be used again.
@@ -29,14 +29,11 @@ pub struct Download {
     idle: Option<Duration>,
     /// By when the next bytes are to come, since somebody waits for them.
     until: Option<Instant>,
-    alarm: Alarm,
-    clock: Clock,
 }
 
 impl Download {
-    pub(crate) fn new(clock: &Clock, incoming: Incoming, permit: Permit, idle: Option<Duration>) -> Self {
-        let (alarm, clock) = (clock.alarm(), clock.clone());
-        Self { incoming, permit: Some(permit), idle, until: None, alarm, clock }
+    pub(crate) fn new(incoming: Incoming, permit: Permit, idle: Option<Duration>) -> Self {
+        Self { incoming, permit: Some(permit), idle, until: None }
     }
 
     /// Whether all has come.
@@ -60,7 +57,9 @@ impl Download {
                     return Poll::Ready(Some(Err(errors::body(error))));
                 }
                 Poll::Ready(None) => {
-                    self.permit = None;
+                    if let Some(permit) = self.permit.take() {
+                        permit.end();
+                    }
                     return Poll::Ready(None);
                 }
                 Poll::Pending => return self.poll_idle(cx),
@@ -70,11 +69,14 @@ impl Download {
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, TransportError>>> {
         let Some(idle) = self.idle else { return Poll::Pending };
-        let until = *self.until.get_or_insert_with(|| self.clock.after(idle));
-        ready!(self.alarm.poll(cx, until));
-        if self.clock.now().since(until) > NOBODY_READ {
-            let until = *self.until.insert(self.clock.after(idle));
-            ready!(self.alarm.poll(cx, until));
+        let Some(alarm) = self.permit.as_mut().and_then(Permit::link).map(Link::alarm) else {
+            return Poll::Pending;
+        };
+        let until = *self.until.get_or_insert_with(|| alarm.now().saturating_add(idle));
+        ready!(alarm.poll(cx, until));
+        if alarm.now().since(until) > NOBODY_READ {
+            let until = *self.until.insert(alarm.now().saturating_add(idle));
+            ready!(alarm.poll(cx, until));
         }
         self.permit = None;
         let failure = timeout(Phase::Body, "waiting for the next bytes of the body", Some(idle));
@@ -91,10 +93,7 @@ impl Download {
 
     /// Reads a short rest, within a short time.
     pub async fn discard(mut self) {
-        if self.incoming.is_end_stream() {
-            return;
-        }
-        let clock = self.clock.clone();
+        let Some(clock) = self.permit.as_ref().map(|permit| permit.host().clock().clone()) else { return };
         let rest = async {
             let mut left = DISCARD_LEN;
             while let Some(Ok(chunk)) = self.chunk().await {
@@ -104,5 +103,16 @@ impl Download {
         };
         // What is not read by then costs the connection, and nothing else.
         let _ = clock.within(Some(clock.after(DISCARD_TIME)), rest).await;
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        // Whoever knows how much comes need not ask for the end.
+        if self.is_over()
+            && let Some(permit) = self.permit.take()
+        {
+            permit.end();
+        }
     }
 }

@@ -3,11 +3,14 @@
 mod connect;
 mod download;
 mod errors;
+mod host;
+mod link;
 mod pool;
 #[cfg(feature = "testing")]
 mod scripted;
 mod upload;
 
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::{Pin, pin};
@@ -16,12 +19,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::{EXPECT, HeaderValue};
-use http::uri::Authority;
-use http::{Extensions, StatusCode};
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::client::legacy::{Client, ResponseFuture};
+use http::{Request, StatusCode};
+use hyper::client::conn::TrySendError;
 use s3_proto::{Error, HttpTask, Instant, Payload, Phase, Timeouts, TransportErrorKind};
-use tokio::task::futures::TaskLocalFuture;
 use tokio_rustls::TlsConnector;
 
 #[cfg(not(feature = "testing"))]
@@ -29,28 +29,17 @@ pub use download::Download;
 #[cfg(feature = "testing")]
 pub use scripted::Download;
 
-use super::runtime::{Clock, Glue, Runtime};
+use super::runtime::{Alarm, Clock, Runtime};
 use super::source::Reader;
 use crate::failure::timeout;
 use crate::{Counts, Failure, PoolStats, Settings, Unanswered};
-use connect::{ConnectTimeouts, Connector, TIMEOUTS, WireRef};
-use pool::{Gate, Limits};
-use upload::{MAX_INTERIM, Progress, Stage, Upload};
-
-/// How much of a body that nobody reads may come over HTTP/2. A connection has room for that of each of its
-/// streams: bodies that wait for their readers must not stop the others.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-
-/// How long nothing may come over HTTP/2 before the other side is asked whether it is there, and how long that may
-/// take: one that is gone is known before the usual time-outs are over. HTTP/1.1 needs none of this, as whatever is given
-/// up there takes its connection along.
-const ASK_ALIVE: Duration = Duration::from_secs(10);
+use connect::{Connector, Wire};
+use link::Link;
+use pool::{Limits, Pool};
+use upload::{Progress, Stage, Upload};
 
 /// What timers can tell apart.
 const TICK: Duration = Duration::from_millis(1);
-
-/// The largest window of HTTP/2 (RFC 9113, 6.9.1).
-const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 /// Looks up host names.
 pub trait Resolve: Send + Sync + 'static {
@@ -95,9 +84,8 @@ impl Default for Options {
 
 /// Connections to all hosts that a client talks to.
 pub struct Transport<R: Runtime> {
-    client: Client<Connector<R>, Upload>,
+    pool: Pool<R>,
     resolver: Arc<dyn Resolve>,
-    gate: Gate,
     clock: Clock,
 }
 
@@ -110,31 +98,17 @@ impl<R: Runtime> Transport<R> {
     pub fn new(runtime: R, options: Options) -> Result<Self, Error> {
         let clock = Clock::new(runtime);
         let Settings { trust, proxy, connections, idle_connections } = options.settings;
-        let limits = Limits { connections, streams: options.streams };
-        let counts = Arc::new(Counts::default());
+        let limits = Limits { connections, streams: options.streams, idle: idle_connections };
         let resolver = options.resolver.unwrap_or_else(|| Arc::new(SystemResolver::<R>(PhantomData)));
         let connector = Connector {
             clock: clock.clone(),
             resolver: resolver.clone(),
             tls: TlsConnector::from(trust.config(options.h2)?),
             proxy: proxy?,
-            counts: counts.clone(),
+            counts: Arc::new(Counts::default()),
             runtime: PhantomData,
         };
-        let streams = u32::try_from(limits.streams).unwrap_or(u32::MAX);
-        let connection_window = STREAM_WINDOW.saturating_mul(streams).min(MAX_WINDOW);
-        let glue = Glue::<R>::new(&clock);
-        let client = Client::builder(glue.clone())
-            .timer(glue.clone())
-            .pool_timer(glue)
-            .pool_idle_timeout(idle_connections)
-            .pool_max_idle_per_host(connections)
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(connection_window)
-            .http2_keep_alive_interval(ASK_ALIVE)
-            .http2_keep_alive_timeout(ASK_ALIVE)
-            .build(connector);
-        Ok(Self { client, resolver, gate: Gate::new(limits, counts, clock.clone()), clock })
+        Ok(Self { pool: Pool::new(limits, connector), resolver, clock })
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -147,7 +121,7 @@ impl<R: Runtime> Transport<R> {
 
     /// How many connections there are now.
     pub fn stats(&self) -> PoolStats {
-        self.gate.stats()
+        self.pool.stats()
     }
 
     /// Sends a request; `reader` gives the bytes of a [`Payload::Source`].
@@ -164,178 +138,152 @@ impl<R: Runtime> Transport<R> {
             return scripted::answer(line, *task, reader).await;
         }
         let timeouts = task.timeouts;
-        let mut permit = self.gate.enter(host(&task), timeouts.pool).await?;
-        let Under { response, captured, progress } = self.begin(task, reader, permit.may_be_h2())?;
-        let answered = watch(&self.clock, response, captured.as_ref(), &progress, timeouts).await;
-        if let (Err(failure), Some(captured)) = (&answered, &captured)
-            && failure.phase != Phase::Connect
-        {
-            captured.poison();
+        let mut permit = self.pool.enter(task.request.uri(), timeouts.pool).await?;
+        let mut lease = permit.connect(timeouts).await?;
+        let (mut request, progress) = self.request(task, reader, lease.link().is_shared())?;
+        loop {
+            let link = lease.link();
+            permit.host().address(&mut request, link);
+            let mut answer = pin!(link.send(request));
+            let was_kept = link.is_kept();
+            let mut watch = Watch::new(link, progress.as_deref(), timeouts);
+            let answered = poll_fn(|cx| watch.poll(cx, answer.as_mut())).await;
+            if let Some(error) = progress.as_deref().and_then(Progress::take_source_error) {
+                return Err(Unanswered::Source(error));
+            }
+            let error = match answered {
+                Ok(Ok(response)) => {
+                    let (head, incoming) = response.into_parts();
+                    permit.answered(lease, progress);
+                    return Ok((head, Download::new(incoming, permit, timeouts.idle)));
+                }
+                Ok(Err(error)) => error,
+                Err(failure) => {
+                    // On HTTP/2 others are on the connection, and it may be dead.
+                    if failure.phase != Phase::Connect {
+                        lease.link().wire().retire();
+                    }
+                    return Err(failure.into());
+                }
+            };
+            request = not_begun(error, was_kept, progress.as_deref())?;
+            lease.link().wire().retire();
+            lease = permit.connect(timeouts).await?;
         }
-        if let Some(error) = progress.take_source_error() {
-            return Err(Unanswered::Source(error));
-        }
-        let (head, incoming) = match answered? {
-            Ok(response) => response.into_parts(),
-            Err(error) => return Err(errors::request(error, progress.is_sent()).into()),
-        };
-        permit.answered(head.version);
-        Ok((head, Download::new(&self.clock, incoming, permit, timeouts.idle)))
     }
 
-    /// Gives a request to hyper. Not async: what it is made of is large, and would take as much room in the future.
-    fn begin(
+    /// The request as hyper takes it, and how far its body has got, unless that goes out with the head. Not async: what
+    /// it is made of is large, and would take as much room in the future.
+    fn request(
         &self,
         task: Box<HttpTask>,
         reader: Option<Reader>,
-        may_be_h2: bool,
-    ) -> Result<Under, Unanswered> {
-        let HttpTask { request, encoder, timeouts, expect_continue } = *task;
+        is_shared: bool,
+    ) -> Result<Tracked, Unanswered> {
+        let HttpTask { request, encoder, expect_continue, .. } = *task;
         let (parts, payload) = request.into_parts();
         let body = match (payload, reader, encoder) {
-            (Payload::Empty | Payload::Unsized, ..) => Upload::bytes(&self.clock, bytes::Bytes::new()),
-            (Payload::Bytes(bytes), ..) => Upload::bytes(&self.clock, bytes),
-            (Payload::Source { .. }, Some(reader), Some(encoder)) => {
-                Upload::source(&self.clock, reader, encoder)
-            }
+            (Payload::Empty | Payload::Unsized, ..) => Upload::bytes(bytes::Bytes::new()),
+            (Payload::Bytes(bytes), ..) => Upload::bytes(bytes),
+            (Payload::Source { .. }, Some(reader), Some(encoder)) => Upload::source(reader, encoder),
             (Payload::Source { len, .. }, Some(reader), None) => {
-                Upload::source(&self.clock, reader, s3_proto::sign::BodyEncoder::identity(len))
+                Upload::source(reader, s3_proto::sign::BodyEncoder::identity(len))
             }
             (Payload::Source { .. }, None, _) => {
                 let error = std::io::Error::other("the request names a source, but none came with the call");
                 return Err(Unanswered::Source(error.into()));
             }
         };
-        let progress = body.progress();
-        let mut request = http::Request::from_parts(parts, body);
-        if expect_continue && !progress.is_sent() {
+        let mut request = Request::from_parts(parts, body);
+        let waits = expect_continue && !request.body().is_empty();
+        // On a connection that others use, too, even the head may have to wait for its turn.
+        if !waits && !is_shared && request.body().is_short() {
+            return Ok((request, None));
+        }
+        let progress = request.body_mut().track(&self.clock);
+        if waits {
             request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
-            request.body_mut().hold();
+            request.body_mut().hold(&progress);
+            let heard = progress.clone();
+            hyper::ext::on_informational(&mut request, move |head| {
+                if head.status() == StatusCode::CONTINUE {
+                    heard.go_ahead();
+                }
+            });
         }
-        let heard = progress.clone();
-        hyper::ext::on_informational(&mut request, move |head| {
-            heard.interim(head.status() == StatusCode::CONTINUE);
-        });
-        let is_long = !request.body().is_short();
-        let captured = (is_long || may_be_h2)
-            .then(|| Captured { connection: capture_connection(&mut request), is_long });
-        let response = TIMEOUTS.scope(timeouts.into(), Answered(self.client.request(request)));
-        Ok(Under { response, captured, progress })
+        Ok((request, Some(progress)))
     }
 }
 
-/// Whom the request goes to.
-fn host(task: &HttpTask) -> &str {
-    task.request.uri().authority().map_or("", Authority::as_str)
-}
+/// A request, and how far its body has got.
+type Tracked = (Request<Upload>, Option<Arc<Progress>>);
 
-/// A request under way.
-struct Under {
-    response: TaskLocalFuture<ConnectTimeouts, Answered>,
-    /// Where there may be something to be asked of it: to capture it is dear.
-    captured: Option<Captured>,
-    progress: Arc<Progress>,
-}
-
-/// The connection that a request is given.
-struct Captured {
-    connection: CaptureConnection,
-    /// Whether the network may be at work on the body for long.
-    is_long: bool,
-}
-
-impl Captured {
-    /// Whether there is one yet.
-    fn is_there(&self) -> bool {
-        self.connection.connection_metadata().is_some()
-    }
-
-    /// When bytes of the body may have gone out last.
-    fn last_write(&self) -> Option<Instant> {
-        let connection = self.connection.connection_metadata();
-        let connected = (*connection).as_ref().filter(|_| self.is_long)?;
-        let mut extras = Extensions::new();
-        connected.get_extras(&mut extras);
-        extras.get::<WireRef>().map(WireRef::written_at)
-    }
-
-    /// It may be dead: those that come later get another.
-    fn poison(&self) {
-        if let Some(connected) = &*self.connection.connection_metadata() {
-            connected.poison();
-        }
+/// The request, if the service has closed a connection before it was begun that was kept from before: that is its
+/// right, and concerns nobody.
+fn not_begun(
+    mut error: TrySendError<Request<Upload>>,
+    was_kept: bool,
+    progress: Option<&Progress>,
+) -> Result<Request<Upload>, Failure> {
+    match error.take_message().filter(|_| was_kept) {
+        Some(request) => Ok(request),
+        None => Err(errors::request(error.into_error(), progress.is_none_or(Progress::is_sent))),
     }
 }
 
-/// Names the type of the future.
-struct Answered(ResponseFuture);
-
-impl Future for Answered {
-    type Output = Result<http::Response<hyper::body::Incoming>, hyper_util::client::legacy::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx)
-    }
-}
-
-/// Waits for the answer, as long as bytes go out and then for the first byte to come in.
-async fn watch<F: Future>(
-    clock: &Clock,
-    response: F,
-    captured: Option<&Captured>,
-    progress: &Progress,
+/// Waits for an answer, as long as bytes go out and then for the first byte to come in.
+struct Watch<'a> {
+    alarm: &'a mut Alarm,
+    /// How far the body has got, and the connection; if the network may be at work on it for long.
+    body: Option<(&'a Progress, Arc<Wire>)>,
     timeouts: Timeouts,
-) -> Result<F::Output, Failure> {
-    let mut response = pin!(response);
-    let mut alarm = clock.alarm();
-    let mut since = clock.now();
-    // When it was noticed that there is a connection, which has yet to take the request.
-    let mut queued_at = None;
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(answer) = response.as_mut().poll(cx) {
+    since: Instant,
+}
+
+impl<'a> Watch<'a> {
+    fn new(link: &'a mut Link, progress: Option<&'a Progress>, timeouts: Timeouts) -> Self {
+        let body = progress.map(|progress| (progress, link.wire().clone()));
+        if let Some((_, wire)) = &body {
+            wire.watch();
+        }
+        let alarm = link.alarm();
+        Self { since: alarm.now(), alarm, body, timeouts }
+    }
+
+    fn poll<F: Future>(
+        &mut self,
+        cx: &mut Context<'_>,
+        answer: Pin<&mut F>,
+    ) -> Poll<Result<F::Output, Failure>> {
+        if let Poll::Ready(answer) = answer.poll(cx) {
             return Poll::Ready(Ok(answer));
         }
-        let (stage, moved_at) = progress.watch(cx.waker());
-        if progress.is_flooded() {
-            let message = format!("more than {MAX_INTERIM} interim answers came and no other");
-            return Poll::Ready(Err(Failure::new(Phase::Wait, TransportErrorKind::Protocol, message)));
-        }
-        let (limit, phase, what) = match stage {
+        // What goes out with the head is sent.
+        let sent = (Stage::Sent, Some(self.since));
+        let (stage, moved_at) = self.body.as_ref().map_or(sent, |(progress, _)| progress.watch(cx.waker()));
+        let limit = match stage {
+            _ if moved_at.is_none() => self.timeouts.pool,
             Stage::Held => return Poll::Pending,
-            Stage::Sending => (timeouts.idle, Phase::Send, "sending the next bytes of the body"),
-            Stage::Sent => (timeouts.first_byte, Phase::Wait, "waiting for the answer"),
+            Stage::Sending => self.timeouts.idle,
+            Stage::Sent => self.timeouts.first_byte,
         };
-        let patience = match moved_at {
-            Some(_) => limit,
-            None => [limit, timeouts.pool].into_iter().flatten().min(),
-        };
-        // Of none at all nothing would be left for a connection to come about.
-        let Some(patience) = patience.map(|patience| patience.max(TICK)) else { return Poll::Pending };
-        since = since.max(moved_at.unwrap_or_default());
+        // Of none at all nothing would be left for an answer to come about.
+        let Some(patience) = limit.map(|limit| limit.max(TICK)) else { return Poll::Pending };
+        self.since = self.since.max(moved_at.unwrap_or_default());
         loop {
-            ready!(alarm.poll(cx, since.saturating_add(patience)));
+            ready!(self.alarm.poll(cx, self.since.saturating_add(patience)));
             // What may be a reason to wait on is dear to ask for, and so asked for only now.
-            let later = match moved_at {
-                None => {
-                    let now = clock.now();
-                    // Until there is a connection, pool and connector keep the time.
-                    if captured.is_some_and(Captured::is_there) {
-                        let since = *queued_at.get_or_insert(now);
-                        if timeouts.pool.is_some_and(|pool| now.since(since) >= pool) {
-                            return Poll::Ready(Err(no_room(timeouts.pool)));
-                        }
-                    }
-                    Some(now)
-                }
-                Some(_) => captured.and_then(Captured::last_write),
-            };
-            match later {
-                Some(later) if later > since => since = later,
-                _ => return Poll::Ready(Err(timeout(phase, what, limit))),
+            match self.body.as_ref().map(|(_, wire)| wire.written_at()) {
+                Some(later) if later > self.since && moved_at.is_some() => self.since = later,
+                _ => break,
             }
         }
-    })
-    .await
+        Poll::Ready(Err(match stage {
+            _ if moved_at.is_none() => no_room(limit),
+            Stage::Sent => timeout(Phase::Wait, "waiting for the answer", limit),
+            _ => timeout(Phase::Send, "sending the next bytes of the body", limit),
+        }))
+    }
 }
 
 /// A connection of HTTP/2 carries as many streams as the other side allows.

@@ -11,7 +11,6 @@ use s3_proto::{HttpTask, Payload, TransportError};
 
 use super::download;
 use super::pool::Permit;
-use crate::driver::runtime::Clock;
 use crate::driver::source::Reader;
 use crate::{Capture, Failure, Unanswered};
 
@@ -25,8 +24,8 @@ pub enum Download {
 }
 
 impl Download {
-    pub(crate) fn new(clock: &Clock, incoming: Incoming, permit: Permit, idle: Option<Duration>) -> Self {
-        Self::Wire(download::Download::new(clock, incoming, permit, idle))
+    pub(crate) fn new(incoming: Incoming, permit: Permit, idle: Option<Duration>) -> Self {
+        Self::Wire(download::Download::new(incoming, permit, idle))
     }
 
     /// Whether all has come.

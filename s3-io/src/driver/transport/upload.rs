@@ -21,9 +21,6 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 /// The kernel takes at least this much of a connection that was idle.
 const SHORT: u64 = 16 * 1024;
 
-/// How many answers with status 1xx may come before the one that counts.
-pub(crate) const MAX_INTERIM: u32 = 4_096;
-
 /// How far a body has got: shared by the body, which hyper owns, and the request that waits for the answer.
 pub(crate) struct Progress {
     state: Mutex<State>,
@@ -35,12 +32,19 @@ struct State {
     /// When it last got further; `None` until a connection has taken the request.
     moved_at: Option<Instant>,
     go_ahead: bool,
-    interim: u32,
     source_error: Option<SourceError>,
     /// The request, which sets its time-out by the stage.
     watcher: Option<Waker>,
     /// The body, which is held back until `100 Continue`.
     held: Option<Waker>,
+}
+
+impl State {
+    fn wake_watcher(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
+    }
 }
 
 /// Whose turn it is.
@@ -56,15 +60,8 @@ pub(crate) enum Stage {
 
 impl Progress {
     fn new(clock: &Clock, stage: Stage) -> Arc<Self> {
-        let state = State {
-            stage,
-            moved_at: None,
-            go_ahead: false,
-            interim: 0,
-            source_error: None,
-            watcher: None,
-            held: None,
-        };
+        let state =
+            State { stage, moved_at: None, go_ahead: false, source_error: None, watcher: None, held: None };
         Arc::new(Self { state: Mutex::new(state), clock: clock.clone() })
     }
 
@@ -74,18 +71,19 @@ impl Progress {
 
     fn move_to(&self, stage: Stage) {
         let mut state = self.lock();
-        state.moved_at = Some(self.clock.now());
-        if std::mem::replace(&mut state.stage, stage) != stage
-            && let Some(watcher) = state.watcher.take()
-        {
-            watcher.wake();
+        let was_taken = state.moved_at.replace(self.clock.now()).is_some();
+        if std::mem::replace(&mut state.stage, stage) != stage || !was_taken {
+            state.wake_watcher();
         }
     }
 
     /// A connection has taken the request.
     fn taken(&self) {
         let mut state = self.lock();
-        state.moved_at.get_or_insert_with(|| self.clock.now());
+        if state.moved_at.is_none() {
+            state.moved_at = Some(self.clock.now());
+            state.wake_watcher();
+        }
     }
 
     /// Where it is, and since when, if a connection has taken it.
@@ -102,25 +100,13 @@ impl Progress {
         self.lock().stage == Stage::Sent
     }
 
-    /// The service has said something before its answer, perhaps `100 Continue`.
-    pub(crate) fn interim(&self, go_ahead: bool) {
+    /// The service wants the body.
+    pub(crate) fn go_ahead(&self) {
         let mut state = self.lock();
-        state.go_ahead |= go_ahead;
-        state.interim = state.interim.saturating_add(1);
-        let woken = if go_ahead {
-            state.held.take()
-        } else if state.interim > MAX_INTERIM {
-            state.watcher.take()
-        } else {
-            None
-        };
-        if let Some(waker) = woken {
-            waker.wake();
+        state.go_ahead = true;
+        if let Some(held) = state.held.take() {
+            held.wake();
         }
-    }
-
-    pub(crate) fn is_flooded(&self) -> bool {
-        self.lock().interim > MAX_INTERIM
     }
 
     pub(crate) fn take_source_error(&self) -> Option<SourceError> {
@@ -133,7 +119,8 @@ pub(crate) struct Upload {
     data: Data,
     /// Bytes that are still to be handed over, framing included.
     left: u64,
-    progress: Arc<Progress>,
+    /// Told how far it gets, if that matters to anybody.
+    progress: Option<Arc<Progress>>,
     /// Rare, and hyper moves the body about.
     hold: Option<Box<Hold>>,
 }
@@ -150,27 +137,25 @@ struct Encoded {
 
 /// Until when the service is waited for, once that has begun.
 struct Hold {
+    progress: Arc<Progress>,
     until: Option<Instant>,
     alarm: Alarm,
 }
 
 impl Upload {
-    pub(crate) fn bytes(clock: &Clock, bytes: Bytes) -> Self {
-        let stage = if bytes.is_empty() { Stage::Sent } else { Stage::Sending };
+    pub(crate) fn bytes(bytes: Bytes) -> Self {
         let left = bytes.len() as u64;
-        Self { data: Data::Bytes(bytes), left, progress: Progress::new(clock, stage), hold: None }
+        Self { data: Data::Bytes(bytes), left, progress: None, hold: None }
     }
 
-    pub(crate) fn source(clock: &Clock, reader: Reader, encoder: BodyEncoder) -> Self {
+    pub(crate) fn source(reader: Reader, encoder: BodyEncoder) -> Self {
         let framing = Framing::new(encoder);
         let left = framing.encoded_len();
-        let stage = if left == 0 { Stage::Sent } else { Stage::Sending };
-        Self {
-            data: Data::Source(Box::new(Encoded { reader, framing })),
-            left,
-            progress: Progress::new(clock, stage),
-            hold: None,
-        }
+        Self { data: Data::Source(Box::new(Encoded { reader, framing })), left, progress: None, hold: None }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left == 0
     }
 
     /// Whether it goes out with the head, and does not take as long as the network does.
@@ -178,19 +163,28 @@ impl Upload {
         self.left <= SHORT && matches!(self.data, Data::Bytes(_))
     }
 
-    /// Waits for `100 Continue` before the first byte.
-    pub(crate) fn hold(&mut self) {
-        self.hold = Some(Box::new(Hold { until: None, alarm: self.progress.clock.alarm() }));
+    /// Tells how far it gets.
+    pub(crate) fn track(&mut self, clock: &Clock) -> Arc<Progress> {
+        let stage = if self.is_empty() { Stage::Sent } else { Stage::Sending };
+        self.progress.insert(Progress::new(clock, stage)).clone()
     }
 
-    pub(crate) fn progress(&self) -> Arc<Progress> {
-        self.progress.clone()
+    /// Waits for `100 Continue` before the first byte.
+    pub(crate) fn hold(&mut self, progress: &Arc<Progress>) {
+        let (progress, alarm) = (progress.clone(), progress.clock.alarm());
+        self.hold = Some(Box::new(Hold { progress, until: None, alarm }));
+    }
+
+    fn move_to(&self, stage: Stage) {
+        if let Some(progress) = &self.progress {
+            progress.move_to(stage);
+        }
     }
 
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(hold) = &mut self.hold else { return Poll::Ready(()) };
         {
-            let mut state = self.progress.lock();
+            let mut state = hold.progress.lock();
             if state.go_ahead {
                 drop(state);
                 self.hold = None;
@@ -199,8 +193,8 @@ impl Upload {
             state.held = Some(cx.waker().clone());
         }
         let until = *hold.until.get_or_insert_with(|| {
-            self.progress.move_to(Stage::Held);
-            self.progress.clock.after(CONTINUE_WAIT)
+            hold.progress.move_to(Stage::Held);
+            hold.progress.clock.after(CONTINUE_WAIT)
         });
         ready!(hold.alarm.poll(cx, until));
         self.hold = None;
@@ -239,7 +233,7 @@ impl Body for Upload {
             Data::Source(encoded) => match encoded.poll_next(cx) {
                 Poll::Ready(next) => next,
                 Poll::Pending => {
-                    this.progress.move_to(Stage::Held);
+                    this.move_to(Stage::Held);
                     return Poll::Pending;
                 }
             },
@@ -247,15 +241,17 @@ impl Body for Upload {
         match next {
             Ok(Some(bytes)) => {
                 this.left = this.left.saturating_sub(bytes.len() as u64);
-                this.progress.move_to(if this.left == 0 { Stage::Sent } else { Stage::Sending });
+                this.move_to(if this.left == 0 { Stage::Sent } else { Stage::Sending });
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Err(error) => {
-                this.progress.lock().source_error = Some(error);
+                if let Some(progress) = &this.progress {
+                    progress.lock().source_error = Some(error);
+                }
                 Poll::Ready(Some(Err(io::Error::other("reading the data to send failed"))))
             }
             Ok(None) => {
-                this.progress.move_to(Stage::Sent);
+                this.move_to(Stage::Sent);
                 Poll::Ready(None)
             }
         }
@@ -263,7 +259,9 @@ impl Body for Upload {
 
     /// A connection asks this first, before it writes the head.
     fn is_end_stream(&self) -> bool {
-        self.progress.taken();
+        if let Some(progress) = &self.progress {
+            progress.taken();
+        }
         self.left == 0
     }
 
