@@ -151,7 +151,7 @@ impl Read for Reader {
                 *left -= read as u64;
                 Ok(read)
             }
-            Self::Once(borrowed) => borrowed.reader().map_or(Ok(0), |reader| reader.read(buffer)),
+            Self::Once(borrowed) => borrowed.reader()?.read(buffer),
         }
     }
 }

@@ -18,13 +18,15 @@ impl<R> Once<R> {
         Self(Arc::new(Mutex::new(Some(reader))))
     }
 
-    /// Takes the reader.
+    /// The reader, for an attempt that may come to nothing before it reads.
     ///
     /// # Errors
     /// When somebody has read of it.
     pub fn borrow(&self) -> io::Result<Borrowed<R>> {
-        let reader = self.lock().take().ok_or_else(read_already)?;
-        Ok(Borrowed { reader: Some(reader), home: Some(self.clone()) })
+        if self.lock().is_none() {
+            return Err(read_already());
+        }
+        Ok(Borrowed { home: self.clone(), reader: None })
     }
 
     /// Reads on from where whoever was here before has stopped.
@@ -45,24 +47,22 @@ pub fn read_already() -> io::Error {
     io::Error::other("the data can be read only once, from beginning to end")
 }
 
-/// A reader that goes home unless something was read: an attempt that got no connection may be repeated.
+/// A reader that stays where it is until something is read: an attempt that got no connection, or was refused before its
+/// body, may be repeated, even while it is being cleared away.
 pub struct Borrowed<R> {
+    home: Once<R>,
     reader: Option<R>,
-    home: Option<Once<R>>,
 }
 
 impl<R> Borrowed<R> {
-    /// The reader, which does not go home any more.
-    pub fn reader(&mut self) -> Option<&mut R> {
-        self.home = None;
-        self.reader.as_mut()
-    }
-}
-
-impl<R> Drop for Borrowed<R> {
-    fn drop(&mut self) {
-        if let Some(home) = &self.home {
-            *home.lock() = self.reader.take();
+    /// The reader, which nobody else gets any more.
+    ///
+    /// # Errors
+    /// When somebody else has read of it.
+    pub fn reader(&mut self) -> io::Result<&mut R> {
+        if self.reader.is_none() {
+            self.reader = self.home.lock().take();
         }
+        self.reader.as_mut().ok_or_else(read_already)
     }
 }

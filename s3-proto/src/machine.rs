@@ -235,7 +235,9 @@ pub enum Payload {
         offset: u64,
         /// The length, before any framing.
         len: u64,
-        /// Whether the source can be read from there again for another attempt.
+        /// Whether the source can be read from there again for another attempt. One that cannot is asked for again
+        /// only if nothing of it has passed the [encoder](HttpTask::encoder) yet; a driver that has read ahead answers
+        /// [`SourceFailed`](Answer::SourceFailed) then.
         replayable: bool,
     },
     /// A source that travels with the call and does not know its length. No single request takes it: an
@@ -274,6 +276,11 @@ impl Payload {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Source { len, .. } => *len,
         }
+    }
+
+    /// Whether it can be sent as often as needed.
+    pub(crate) fn is_replayable(&self) -> bool {
+        !matches!(self, Self::Source { replayable: false, .. })
     }
 
     /// Whether it is known that there is no byte in it.

@@ -45,7 +45,7 @@ pub(crate) struct Prepared {
     /// The region that it is signed for.
     pub(crate) region: Region,
     pub(crate) signature: Option<Signature>,
-    /// The checksum of what is sent from a source, to come.
+    /// What is sent from a source, if that matters.
     pub(crate) receipt: Option<Receipt>,
 }
 
@@ -121,6 +121,7 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<Prepared, Error> {
     }
     let receipt = match (&mut encoder, &draft.observe) {
         (Some(encoder), Some(algorithm)) => Some(encoder.observe(algorithm)?),
+        (Some(encoder), None) if !draft.payload.is_replayable() => Some(encoder.receipt()),
         _ => None,
     };
     let len = encoder.as_ref().map_or_else(|| draft.payload.len(), BodyEncoder::encoded_len);

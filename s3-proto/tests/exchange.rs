@@ -191,6 +191,24 @@ fn data_that_was_never_read_is_sent_by_the_next_attempt() {
 }
 
 #[test]
+fn data_that_the_service_refused_before_it_was_read_is_sent_again() {
+    let elsewhere = || error(301, "PermanentRedirect").with("x-amz-bucket-region", "eu-west-1");
+    for refusal in [elsewhere(), error(503, "SlowDown")] {
+        let mut world = World { refuses_early: true, ..World::default() };
+        let run = world.drive(upload(false), in_turn(vec![refusal, ok()]));
+        assert_eq!((run.sent.len(), run.result.is_ok()), (2, true));
+    }
+}
+
+#[test]
+fn a_driver_that_has_read_ahead_ends_the_call_with_what_was_wrong() {
+    let mut world = World { refuses_early: true, ..World::default() };
+    let run = world.drive(upload(false), in_turn(vec![error(503, "SlowDown"), Reply::SourceFailed]));
+    assert_eq!((run.sent.len(), run.error().kind()), (2, ErrorKind::SlowDown));
+    assert!(run.error().message().contains("cannot be read again"), "{}", run.error());
+}
+
+#[test]
 fn data_that_can_be_read_again_is_sent_again() {
     let run = drive(upload(true), in_turn(vec![error(500, "InternalError"), ok()]));
     assert_eq!((run.sent.len(), run.result.is_ok()), (2, true));

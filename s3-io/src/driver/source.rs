@@ -120,8 +120,8 @@ pub(crate) fn file_range<R: Runtime>(file: Arc<File>, offset: u64, len: u64) -> 
 fn borrow(once: &Once<Reader>) -> io::Result<Reader> {
     let mut borrowed = once.borrow()?;
     Ok(Box::pin(stream::poll_fn(move |cx| match borrowed.reader() {
-        Some(reader) => reader.as_mut().poll_next(cx),
-        None => Poll::Ready(None),
+        Ok(reader) => reader.as_mut().poll_next(cx),
+        Err(error) => Poll::Ready(Some(Err(error))),
     })))
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, ETAG, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 
+use super::verdict::gone;
 use super::{Attempt, Delivery, Exchange, Goal, Outcome, State, Streamed};
 use crate::body::{BodyCheck, truncated};
 use crate::checksum::Checksum;
@@ -134,7 +135,12 @@ impl Exchange {
                 }
                 self.state = self.repeat_or_fail(now, error, phase <= Phase::Connect, None);
             }
-            (_, Answer::SourceFailed(error)) => self.state = State::Failed(error.into_error()),
+            (_, Answer::SourceFailed(error)) => {
+                self.state = State::Failed(match self.repeated.take() {
+                    Some(reason) => gone(&reason),
+                    None => error.into_error(),
+                });
+            }
             // Whoever embeds this takes the task for over: nothing more may be waited for.
             (state, _) => self.state = state.body_over(State::Failed(Error::misfit())),
         }

@@ -118,8 +118,10 @@ pub(crate) struct Exchange {
     declines: Option<fn(&response::Parts) -> bool>,
     /// The body that is being streamed.
     body: Option<Streamed>,
-    /// The checksum of what was sent, once it was.
+    /// What was sent by the last attempt, if that matters.
     receipt: Option<Receipt>,
+    /// Why it was repeated, if the data to send should not have been touched.
+    repeated: Option<Error>,
     /// The checksum of what was received, if one was computed.
     received: Option<Checksum>,
     throttled: bool,
@@ -246,6 +248,7 @@ impl Exchange {
             declines: None,
             body: None,
             receipt: None,
+            repeated: None,
             received: None,
             throttled: false,
             redirects: Redirects::default(),

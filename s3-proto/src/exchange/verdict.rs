@@ -11,7 +11,7 @@ use super::{Attempt, Exchange, Outcome, Parked, State, Streamed};
 use crate::ambiguity::{Look, Lost, Next, meaning_of};
 use crate::body::{BodyCheck, truncated};
 use crate::endpoint::Region;
-use crate::machine::{Now, Payload};
+use crate::machine::Now;
 use crate::observe::events;
 use crate::redirect::{Redirects, bucket_region};
 use crate::retry::{RetryHint, RetryReason, RetryStrategy, RetryVerdict};
@@ -161,10 +161,17 @@ impl Exchange {
 
     /// Sends the request again at once, unless its body is gone.
     fn again_or_fail(&mut self, error: &Error) {
-        self.state = match self.draft.payload {
-            Payload::Source { replayable: false, .. } => State::Failed(gone(error)),
-            _ => State::Ready,
-        };
+        self.state = if self.can_send_again(error) { State::Ready } else { State::Failed(gone(error)) };
+    }
+
+    /// Whether the data to send is there for another attempt: what can be read once may not have been touched, as
+    /// the service was asked before.
+    fn can_send_again(&mut self, error: &Error) -> bool {
+        if self.draft.payload.is_replayable() {
+            return true;
+        }
+        self.repeated = Some(error.clone());
+        self.receipt.as_ref().is_some_and(|receipt| !receipt.is_begun())
     }
 
     /// Waits and sends the request again, if policy allows.
@@ -180,10 +187,7 @@ impl Exchange {
         }
         let reason = self.session.config().reason_to_retry(&error);
         self.throttled |= reason == Some(RetryReason::Throttling);
-        if reason.is_some()
-            && !not_sent
-            && matches!(self.draft.payload, Payload::Source { replayable: false, .. })
-        {
+        if reason.is_some() && !not_sent && !self.can_send_again(&error) {
             return State::Failed(gone(&error));
         }
         let hint = headers.and_then(RetryHint::from_headers);
@@ -244,7 +248,7 @@ impl Exchange {
 }
 
 /// The error of a call that could be repeated if its data could be read again.
-fn gone(error: &Error) -> Error {
+pub(super) fn gone(error: &Error) -> Error {
     let message = format!("{} (not repeated: the data to send cannot be read again)", error.message());
     error.clone().with_message(message)
 }

@@ -4,6 +4,7 @@
 //! (page sigv4-streaming), "... Including Trailing Headers" (sigv4-streaming-trailers).
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -43,17 +44,35 @@ pub struct BodyEncoder {
     state: State,
     /// `None` for a body that goes out as it is.
     framing: Option<Box<Framing>>,
-    observer: Option<(Option<Hasher>, Receipt)>,
+    observer: Option<(Observed, Receipt)>,
 }
 
-/// Gives the checksum of what passed through a [`BodyEncoder`], once all of it has.
+/// What the checksum is computed by that somebody wants to know.
+enum Observed {
+    Nothing,
+    Trailer,
+    Hasher(Hasher),
+}
+
+/// Tells what has passed through a [`BodyEncoder`].
 #[derive(Clone, Debug, Default)]
-pub struct Receipt(Arc<OnceLock<Checksum>>);
+pub struct Receipt(Arc<Passed>);
+
+#[derive(Debug, Default)]
+struct Passed {
+    begun: AtomicBool,
+    checksum: OnceLock<Checksum>,
+}
 
 impl Receipt {
-    /// The checksum; `None` before the end.
+    /// The checksum of all of it, if one is [observed](BodyEncoder::observe); `None` before the end.
     pub fn checksum(&self) -> Option<Checksum> {
-        self.0.get().cloned()
+        self.0.checksum.get().cloned()
+    }
+
+    /// Whether anything has.
+    pub fn is_begun(&self) -> bool {
+        self.0.begun.load(Ordering::Relaxed)
     }
 }
 
@@ -161,11 +180,16 @@ impl BodyEncoder {
     /// # Errors
     /// [`ErrorKind::NotImplemented`] for an algorithm that is not computed here.
     pub fn observe(&mut self, algorithm: &ChecksumAlgorithm) -> Result<Receipt, Error> {
-        let receipt = Receipt::default();
         let is_trailer = self.framing.as_ref().is_some_and(|framing| framing.computes(algorithm));
-        let hasher = if is_trailer { None } else { Some(Hasher::new(algorithm)?) };
-        self.observer = Some((hasher, receipt.clone()));
+        let observed = if is_trailer { Observed::Trailer } else { Observed::Hasher(Hasher::new(algorithm)?) };
+        let receipt = self.receipt();
+        self.observer = Some((observed, receipt.clone()));
         Ok(receipt)
+    }
+
+    /// Tells what passes from now on.
+    pub fn receipt(&mut self) -> Receipt {
+        self.observer.get_or_insert_with(|| (Observed::Nothing, Receipt::default())).1.clone()
     }
 
     /// Bytes of the encoded body: its `content-length`.
@@ -214,8 +238,11 @@ impl BodyEncoder {
                 framing.encode(chunk)
             }
         };
-        if let Some((Some(hasher), _)) = &mut self.observer {
-            hasher.update(chunk);
+        if let Some((observed, receipt)) = &mut self.observer {
+            receipt.0.begun.store(true, Ordering::Relaxed);
+            if let Observed::Hasher(hasher) = observed {
+                hasher.update(chunk);
+            }
         }
         self.seen = seen;
         Ok(frame)
@@ -234,10 +261,14 @@ impl BodyEncoder {
             return Err(Error::new(ErrorKind::LocalIo, message).with_phase(Phase::Send));
         }
         self.state = State::Finished;
-        if let Some((hasher, receipt)) = self.observer.take() {
-            let computed = hasher.or_else(|| self.framing.as_ref()?.hasher());
+        if let Some((observed, receipt)) = self.observer.take() {
+            let computed = match observed {
+                Observed::Nothing => None,
+                Observed::Trailer => self.framing.as_ref().and_then(|framing| framing.hasher()),
+                Observed::Hasher(hasher) => Some(hasher),
+            };
             // It is set here and nowhere else.
-            let _ = computed.map(|hasher| receipt.0.set(hasher.finish()));
+            let _ = computed.map(|hasher| receipt.0.checksum.set(hasher.finish()));
         }
         Ok(self.framing.as_mut().map(|framing| framing.finish()).unwrap_or_default())
     }

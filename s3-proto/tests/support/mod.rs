@@ -57,6 +57,8 @@ pub enum Reply {
     /// The head and so much of the body, then the connection closes.
     Cut(u16, Vec<(&'static str, String)>, Vec<u8>),
     Fail(Phase, TransportErrorKind),
+    /// The driver cannot read the data to send.
+    SourceFailed,
     /// Nothing, ever.
     Silence,
 }
@@ -175,6 +177,8 @@ pub struct World {
     pub programs: VecDeque<Exit>,
     /// The command lines that were run.
     pub ran: Vec<Vec<String>>,
+    /// Whether the service answers before it takes data that can be read once.
+    pub refuses_early: bool,
 }
 
 impl Default for World {
@@ -186,6 +190,7 @@ impl Default for World {
             hosts: BTreeMap::new(),
             programs: VecDeque::new(),
             ran: Vec::new(),
+            refuses_early: false,
         }
     }
 }
@@ -222,8 +227,16 @@ impl World {
         let mut pending: VecDeque<(TaskId, Pending)> = VecDeque::new();
         for _ in 0..10_000 {
             match machine.poll(self.now) {
-                Step::Start(id, Task::Http(task)) => {
-                    pending.push_back((id, Pending::Http(script(&task.request))));
+                Step::Start(id, Task::Http(mut task)) => {
+                    let reply = script(&task.request);
+                    if let (Payload::Source { len, replayable: false, .. }, Some(encoder)) =
+                        (task.request.body(), &mut task.encoder)
+                        && !self.refuses_early
+                        && !matches!(reply, Reply::Fail(Phase::Resolve | Phase::Connect, _))
+                    {
+                        let _ = encoder.encode(&vec![0; usize::try_from(*len).unwrap()]).unwrap();
+                    }
+                    pending.push_back((id, Pending::Http(reply)));
                     let debug = format!("{task:?}");
                     run.sent.push(Sent {
                         request: task.request,
@@ -332,6 +345,11 @@ impl World {
         let broken = |phase, kind| Answer::Failed { phase, cause: TransportError::new(kind, "broken") };
         let (status, headers, body, cut) = match reply {
             Reply::Silence => return,
+            Reply::SourceFailed => {
+                let gone = std::io::Error::other("it is gone").into();
+                let _ = machine.answer(self.now, id, Answer::SourceFailed(gone));
+                return;
+            }
             Reply::Fail(phase, kind) => {
                 let _ = machine.answer(self.now, id, broken(phase, kind));
                 return;

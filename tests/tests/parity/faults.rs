@@ -28,6 +28,7 @@ scenarios! {
     a_call_is_cancelled_from_outside,
     a_handle_that_was_used_ends_later_calls_at_once,
     a_bucket_in_another_region_is_found,
+    data_that_can_be_read_once_goes_to_where_the_bucket_is,
     credentials_that_expire_are_fetched_anew,
 }
 
@@ -222,15 +223,35 @@ fn a_handle_that_was_used_ends_later_calls_at_once<H: Harness>(t: &World<H>) -> 
     Ok(())
 }
 
+/// A server with the bucket `elsewhere`, and how a client is configured that looks for it in another region.
+fn elsewhere(how: WrongRegion) -> Result<(Server, Config), Error> {
+    let server = Server::builder().credentials("AKID", "SECRET").region("eu-west-1").enforce_region(how);
+    let server = server.start_in_thread().unwrap();
+    server.store().create_bucket("elsewhere", Some("eu-west-1"));
+    let config = Config::new("us-east-1")?
+        .with_endpoint(server.endpoint())?
+        .with_credentials(s3_proto::Credentials::new("AKID", "SECRET")?);
+    Ok((server, config))
+}
+
+fn data_that_can_be_read_once_goes_to_where_the_bucket_is<H: Harness>(t: &World<H>) -> Outcome {
+    const LEN: usize = 1_000_000;
+    let (server, mut config) = elsewhere(WrongRegion::Redirect)?;
+    config.expect_continue = Some(64 << 10);
+    let client = H::client(config, &crate::harness::Options::default())?;
+    let source = H::pieces(std::iter::once(data(LEN).into()), LEN as u64);
+
+    H::wait(client.put_object("elsewhere", "key", source).send())?;
+
+    assert_eq!(server.requests().len(), 2);
+    assert_eq!(t.read(H::wait(client.get_object("elsewhere", "key").send())?.body)?, data(LEN));
+    Ok(())
+}
+
 fn a_bucket_in_another_region_is_found<H: Harness>(_: &World<H>) -> Outcome {
     for how in [WrongRegion::Redirect, WrongRegion::Malformed] {
-        let server = Server::builder().credentials("AKID", "SECRET").region("eu-west-1").enforce_region(how);
-        let server = server.start_in_thread().unwrap();
-        server.store().create_bucket("elsewhere", Some("eu-west-1"));
+        let (server, config) = elsewhere(how)?;
         server.store().put("elsewhere", "key", "data");
-        let config = Config::new("us-east-1")?
-            .with_endpoint(server.endpoint())?
-            .with_credentials(s3_proto::Credentials::new("AKID", "SECRET")?);
         let client = H::client(config, &crate::harness::Options::default())?;
         for requests in [2, 3] {
             let head = H::wait(client.head_object("elsewhere", "key").send())?;
