@@ -222,7 +222,7 @@ impl Timestamp {
         let (hour, minute, second) = (number(&clock[..2])?, number(&clock[3..5])?, number(&clock[6..8])?);
         let fraction = match fraction {
             [] => fraction,
-            [b'.', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => digits,
+            [b'.', digits @ ..] => digits,
             _ => return None,
         };
         if hour > 23 || minute > 59 || second > 60 {
@@ -233,8 +233,9 @@ impl Timestamp {
         let seconds = days * 86_400 + i64::from(hour * 3_600 + minute * 60 + second);
         let mut nanos = 0;
         let mut unit = 100_000_000;
-        for digit in fraction.iter().take(9) {
-            nanos += u32::from(digit - b'0') * unit;
+        for digit in fraction {
+            nanos += number(&[*digit])? * unit;
+            // None is left after the ninth.
             unit /= 10;
         }
         Self::from_unix(seconds, nanos)
