@@ -222,7 +222,7 @@ impl Timestamp {
         let (hour, minute, second) = (number(&clock[..2])?, number(&clock[3..5])?, number(&clock[6..8])?);
         let fraction = match fraction {
             [] => fraction,
-            [b'.', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => digits,
+            [b'.', digits @ ..] => digits,
             _ => return None,
         };
         if hour > 23 || minute > 59 || second > 60 {
@@ -233,8 +233,9 @@ impl Timestamp {
         let seconds = days * 86_400 + i64::from(hour * 3_600 + minute * 60 + second);
         let mut nanos = 0;
         let mut unit = 100_000_000;
-        for digit in fraction.iter().take(9) {
-            nanos += u32::from(digit - b'0') * unit;
+        for digit in fraction {
+            nanos += number(&[*digit])? * unit;
+            // None is left after the ninth.
             unit /= 10;
         }
         Self::from_unix(seconds, nanos)
@@ -290,33 +291,26 @@ impl From<OffsetDateTime> for Timestamp {
     }
 }
 
-/// Times outside the range of the platform become its nearest end: that of Windows begins with 1601, others with 1970.
+/// Times before the first that the platform knows become that one: 1601 on Windows, 1970 or none elsewhere.
 impl From<Timestamp> for SystemTime {
     fn from(t: Timestamp) -> Self {
         let (whole, nanos) =
             (Duration::from_secs(t.seconds.unsigned_abs()), Duration::from_nanos(t.nanos.into()));
         if t.seconds < 0 {
-            from_epoch(whole.saturating_sub(nanos), |by| Self::UNIX_EPOCH.checked_sub(by))
+            before_epoch(whole.saturating_sub(nanos), |by| Self::UNIX_EPOCH.checked_sub(by))
         } else {
-            from_epoch(whole.saturating_add(nanos), |by| Self::UNIX_EPOCH.checked_add(by))
+            // No platform ends before the year 9999.
+            Self::UNIX_EPOCH.checked_add(whole.saturating_add(nanos)).unwrap_or(Self::UNIX_EPOCH)
         }
     }
 }
 
-/// As far as this from the epoch, or as far as the platform goes, to the second: it does not say how far that is.
-fn from_epoch(by: Duration, step: impl Fn(Duration) -> Option<SystemTime>) -> SystemTime {
-    if let Some(time) = step(by) {
-        return time;
-    }
-    let (mut nearest, mut near, mut far) = (SystemTime::UNIX_EPOCH, 0, by.as_secs());
-    while near + 1 < far {
-        let middle = near.midpoint(far);
-        match step(Duration::from_secs(middle)) {
-            Some(time) => (nearest, near) = (time, middle),
-            None => far = middle,
-        }
-    }
-    nearest
+/// From 1601, where the times of Windows begin, to the epoch.
+const SINCE_WINDOWS_BEGAN: Duration = Duration::from_secs(11_644_473_600);
+
+/// So long before the epoch, or as long as there are times.
+fn before_epoch(by: Duration, step: impl Fn(Duration) -> Option<SystemTime>) -> SystemTime {
+    step(by).or_else(|| step(SINCE_WINDOWS_BEGAN)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 impl From<Timestamp> for OffsetDateTime {
@@ -342,13 +336,14 @@ mod tests {
 
     #[test]
     fn a_platform_whose_times_begin_later_gives_its_first() {
-        let begin = Duration::from_secs(11_644_473_600);
+        let begin = Timestamp::parse_rfc3339("1601-01-01T00:00:00Z").unwrap();
+        let begin = Timestamp::UNIX_EPOCH.since(begin);
         let windows = |by| SystemTime::UNIX_EPOCH.checked_sub(by).filter(|_| by <= begin);
         for seconds in [begin.as_secs() + 1, begin.as_secs() + 2, 62_135_596_800] {
-            let time = from_epoch(Duration::from_secs(seconds), windows);
+            let time = before_epoch(Duration::from_secs(seconds), windows);
             assert_eq!(time, SystemTime::UNIX_EPOCH - begin, "{seconds}");
         }
-        assert_eq!(from_epoch(Duration::from_secs(5), |_| None), SystemTime::UNIX_EPOCH);
+        assert_eq!(before_epoch(Duration::from_secs(5), |_| None), SystemTime::UNIX_EPOCH);
         let last = Timestamp::MIN.saturating_add(Duration::from_nanos(1));
         assert_eq!(Timestamp::from(SystemTime::from(last)), last);
     }

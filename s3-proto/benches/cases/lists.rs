@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
             // Each key; the list as it grows, and what stands around it.
             allocations: ENTRIES + 20,
             floor: || events(objects()),
-            times: 0.8,
+            times: 0.55,
             bytes: 0,
         },
         Case {
@@ -27,7 +27,7 @@ pub fn cases() -> Vec<Case> {
             // Also the id and the owner of each version.
             allocations: 3 * ENTRIES + 20,
             floor: || events(versions()),
-            times: 0.8,
+            times: 0.55,
             bytes: 0,
         },
     ]

@@ -371,6 +371,17 @@ pub trait Element: Sized {
     fn read_optional(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
         Self::read(reader).map(Some)
     }
+    /// Reads the next element, with this name and content, if it is text, as it most often is where this is asked: that
+    /// costs less than to ask for whatever comes.
+    #[doc(hidden)]
+    fn read_next<'a>(
+        _: &mut Option<Self>,
+        _: &'static str,
+        _content: &'a [u8],
+        _: &mut Reader<'a>,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
     /// Writes it under this name.
     #[doc(hidden)]
     fn write(&self, name: &str, writer: &mut Writer);
@@ -384,17 +395,33 @@ impl<T: Text> Element for T {
     fn read_optional(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
         let name = reader.name();
         let text = reader.text()?;
-        let value = match T::parse(&text) {
-            None if text.trim().is_empty() => None,
-            None => return Err(malformed(format!("<{name}> in {} is not what S3 sends", reader.path()))),
-            value => value,
-        };
-        reader.reuse(text);
-        Ok(value)
+        read_text(name, text, reader)
+    }
+    fn read_next<'a>(
+        value: &mut Option<Self>,
+        name: &'static str,
+        content: &'a [u8],
+        reader: &mut Reader<'a>,
+    ) -> Result<(), Error> {
+        if let Some(text) = reader.leaf(name, content) {
+            *value = read_text(name, text, reader)?;
+        }
+        Ok(())
     }
     fn write(&self, name: &str, writer: &mut Writer) {
         writer.element(name, &self.text());
     }
+}
+
+/// Reads the text of the element of this name that was just left.
+fn read_text<T: Text>(name: &str, text: Cow<'_, str>, reader: &mut Reader<'_>) -> Result<Option<T>, Error> {
+    let value = match T::parse(&text) {
+        None if text.trim().is_empty() => None,
+        None => return Err(malformed(format!("<{name}> in {} is not what S3 sends", reader.path()))),
+        value => value,
+    };
+    reader.reuse(text);
+    Ok(value)
 }
 
 /// An element with elements in it.
@@ -416,6 +443,17 @@ pub trait Slot: Sized {
         found: &str,
         reader: &mut Reader<'_>,
     ) -> Result<bool, Error>;
+    /// Takes the next element, with this name and content, if its type can do so at a lower cost, as
+    /// [`Element::read_next`] says.
+    #[doc(hidden)]
+    fn take_next<'a>(
+        _: &mut Self::Partial,
+        _: &'static str,
+        _content: &'a [u8],
+        _: &mut Reader<'a>,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
     /// The field, once all elements have come.
     #[doc(hidden)]
     fn finish(partial: Self::Partial, name: &'static str) -> Result<Self, Error>;
@@ -445,6 +483,14 @@ impl<T: Element> Slot for T {
         *partial = Some(T::read(reader)?);
         Ok(true)
     }
+    fn take_next<'a>(
+        partial: &mut Option<T>,
+        name: &'static str,
+        content: &'a [u8],
+        reader: &mut Reader<'a>,
+    ) -> Result<(), Error> {
+        T::read_next(partial, name, content, reader)
+    }
     fn finish(partial: Option<T>, name: &'static str) -> Result<Self, Error> {
         partial.ok_or_else(|| malformed(format!("the element <{name}> is missing")))
     }
@@ -467,6 +513,14 @@ impl<T: Element> Slot for Option<T> {
         }
         *partial = T::read_optional(reader)?;
         Ok(true)
+    }
+    fn take_next<'a>(
+        partial: &mut Self,
+        name: &'static str,
+        content: &'a [u8],
+        reader: &mut Reader<'a>,
+    ) -> Result<(), Error> {
+        T::read_next(partial, name, content, reader)
     }
     fn finish(partial: Self, _: &'static str) -> Result<Self, Error> {
         Ok(partial)

@@ -305,7 +305,42 @@ impl Paginated for ListObjectVersions {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::etag::ETag;
+
+    fn listed(entry: &str) -> Object {
+        let page = format!("<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>");
+        let (head, ()) = http::Response::new(()).into_parts();
+        ListObjectsV2::new("bucket").response(&head, page.as_bytes()).unwrap().contents.remove(0)
+    }
+
+    proptest! {
+        #[test]
+        fn elements_may_come_in_any_order(
+            elements in Just(vec![
+                "<Key>a&amp;b</Key>",
+                "<LastModified>2025-11-12T10:11:12.000Z</LastModified>",
+                "<ETag>&quot;9b2c&quot;</ETag>",
+                "<ChecksumType/>",
+                "<Size>7</Size>",
+                "<StorageClass></StorageClass>",
+                "<Owner><ID>me</ID></Owner>",
+                "<New>thing</New>",
+                "<Key2>c</Key2>",
+            ])
+            .prop_shuffle(),
+            space in "[ \n]{0,1}",
+        ) {
+            let object = listed(&elements.join(&space));
+            prop_assert_eq!(object.key, "a&b");
+            prop_assert_eq!(object.last_modified.unwrap().to_string(), "2025-11-12T10:11:12Z");
+            prop_assert_eq!(object.etag, Some(ETag::new("9b2c")));
+            prop_assert_eq!(object.size, 7);
+            prop_assert_eq!(object.owner.unwrap().id.unwrap(), "me");
+        }
+    }
 
     #[test]
     fn a_prefix_that_a_store_repeats_undecoded_does_not_spoil_the_list() {

@@ -81,7 +81,12 @@ macro_rules! structure {
         impl $crate::ops::Element for $name {
             fn read(reader: &mut $crate::xml::Reader<'_>) -> Result<Self, $crate::Error> {
                 $(let mut $field = <$type as $crate::ops::field::Slot>::Partial::default();)*
-                while let Some(name) = reader.child()? {
+                loop {
+                    // S3 writes them in this order, and most often nothing else.
+                    $(if let Some(content) = reader.after_start($element) {
+                        <$type as $crate::ops::field::Slot>::take_next(&mut $field, $element, content, reader)?;
+                    })*
+                    let Some(name) = reader.child()? else { break };
                     let taken = $(<$type as $crate::ops::field::Slot>::take(&mut $field, $element, name, reader)?)||*;
                     if !taken {
                         reader.skip()?;

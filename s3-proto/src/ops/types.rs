@@ -409,6 +409,14 @@ structure! {
 structure! {
     /// A version of an object.
     ObjectVersion {
+        /// The key of the object.
+        key: String = "Key",
+        /// The version of the object.
+        version_id: Option<String> = "VersionId",
+        /// Whether this is the current version.
+        is_latest: Option<bool> = "IsLatest",
+        /// When it was last changed.
+        last_modified: Option<Timestamp> = "LastModified",
         /// The entity tag.
         etag: Option<ETag> = "ETag",
         /// The algorithm of the checksum that is computed.
@@ -419,14 +427,6 @@ structure! {
         size: u64 = "Size",
         /// The storage class.
         storage_class: Option<ObjectVersionStorageClass> = "StorageClass",
-        /// The key of the object.
-        key: String = "Key",
-        /// The version of the object.
-        version_id: Option<String> = "VersionId",
-        /// Whether this is the current version.
-        is_latest: Option<bool> = "IsLatest",
-        /// When it was last changed.
-        last_modified: Option<Timestamp> = "LastModified",
         /// Who owns it.
         owner: Option<Owner> = "Owner",
         /// The state of a restore from an archive class.

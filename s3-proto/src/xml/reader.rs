@@ -45,8 +45,6 @@ pub struct Reader<'a> {
     open: Vec<Open<'a>>,
     /// The innermost open element is `<self-closing/>`: it has neither content nor an end tag to come.
     empty: bool,
-    /// The text of the innermost open element, if that was read together with its tags.
-    leaf: Option<Cow<'a, str>>,
     started: bool,
     namespace_missing: bool,
     failed: Option<Error>,
@@ -81,7 +79,6 @@ impl<'a> Reader<'a> {
             base: body.len() - rest.len(),
             open: Vec::with_capacity(8),
             empty: false,
-            leaf: None,
             started: false,
             namespace_missing: false,
             failed: None,
@@ -103,6 +100,11 @@ impl<'a> Reader<'a> {
     /// The name of the element that it is in.
     pub(crate) fn name(&self) -> &'a str {
         self.open.last().map_or("", |element| element.local)
+    }
+
+    /// The same, as it stands in its tags.
+    fn qualified(&self) -> &'a str {
+        self.open.last().map_or("", |element| element.qualified)
     }
 
     /// Enters the root element and returns its name. The first call on a reader.
@@ -135,7 +137,7 @@ impl<'a> Reader<'a> {
             }
             return Err(self.fail(MALFORMED, "the root element must be read before its children"));
         }
-        if self.empty || self.leaf.is_some() {
+        if self.empty {
             self.leave();
             return Ok(None);
         }
@@ -168,8 +170,11 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self) -> Result<Cow<'a, str>, Error> {
         const EXPECTED: &str = "expected text and then the end tag";
         self.check_inside()?;
-        if self.empty || self.leaf.is_some() {
-            let text = self.leaf.take().unwrap_or_default();
+        if self.empty {
+            self.leave();
+            return Ok(Cow::Borrowed(""));
+        }
+        if let Some(text) = self.plain_text(self.qualified(), self.ahead()) {
             self.leave();
             return Ok(text);
         }
@@ -204,6 +209,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What follows the start tag of the next child, if that has this name and is plain, without white space before it.
+    /// Whoever knows what comes most often is spared looking for the end of a name.
+    #[inline]
+    pub(crate) fn after_start(&self, name: &'static str) -> Option<&'a [u8]> {
+        after_name(self.ahead().strip_prefix(b"<")?, name)
+    }
+
+    /// The text of the next child, which is entered and left, if it has nothing but text in it; `content` is what
+    /// [`after_start`](Self::after_start) gave. An empty one is left to [`child`](Self::child), as everything is that is
+    /// not plain. Only inside of an element.
+    pub(crate) fn leaf(&mut self, name: &'static str, content: &'a [u8]) -> Option<Cow<'a, str>> {
+        if content.starts_with(b"<") || !self.may_enter() {
+            return None;
+        }
+        self.plain_text(name, content)
+    }
+
     /// Takes back a text that is not needed any more, for its memory.
     pub(crate) fn reuse(&mut self, text: Cow<'_, str>) {
         if let Cow::Owned(text) = text {
@@ -225,7 +247,12 @@ impl<'a> Reader<'a> {
     /// Skips the element just entered with all that is inside.
     pub fn skip(&mut self) -> Result<(), Error> {
         self.check_inside()?;
-        if self.empty || self.leaf.is_some() {
+        if self.empty {
+            self.leave();
+            return Ok(());
+        }
+        if let Some(text) = self.plain_text(self.qualified(), self.ahead()) {
+            self.reuse(text);
             self.leave();
             return Ok(());
         }
@@ -333,54 +360,75 @@ impl<'a> Reader<'a> {
     /// left to the parser, which comes to the same where both can read it.
     #[inline]
     fn plain(&mut self) -> Option<Plain<'a>> {
-        let whole = self.text.get(self.position()..)?;
-        let tag = match whole.strip_prefix('<') {
-            Some(tag) => tag,
-            None => whole.trim_ascii_start().strip_prefix('<')?,
-        };
-        if let Some(end) = tag.strip_prefix('/') {
-            let rest = end.strip_prefix(self.open.last()?.qualified)?.strip_prefix('>')?;
-            self.pass(whole.len() - rest.len())?;
+        let [b'<', tag @ ..] = self.ahead().trim_ascii_start() else { return None };
+        if let [b'/', end @ ..] = tag {
+            let rest = after_name(end, self.open.last()?.qualified)?;
+            self.pass_to(rest);
             self.leave();
             return Some(Plain::End);
         }
-        let (name, content) = tag.split_at_checked(plain_len(tag))?;
-        let content = content.strip_prefix('>')?;
-        if name.len() > MAX_NAME || !begins_name(name) || self.open.len() >= MAX_DEPTH {
+        let len = plain_len(tag);
+        let [b'>', content @ ..] = tag.get(len..)? else { return None };
+        let name = self.text_of(tag, len)?;
+        if len > MAX_NAME || !begins_name(name) || !self.may_enter() {
             return None;
         }
-        let rest = self.plain_text(name, content).unwrap_or(content);
-        self.pass(whole.len() - rest.len())?;
+        self.pass_to(content);
         self.open.push(Open { qualified: name, local: name });
         Some(Plain::Start(name))
     }
 
-    /// Takes the text of an element that has nothing else in it; returns what follows its end tag.
-    #[inline]
-    fn plain_text(&mut self, name: &str, content: &'a str) -> Option<&'a str> {
-        let special = memchr2(b'<', b'&', content.as_bytes())?;
-        let has_references = content.as_bytes().get(special) == Some(&b'&');
-        let ends = if has_references { memchr(b'<', content.as_bytes())? } else { special };
-        let (text, end) = content.split_at_checked(ends)?;
-        let rest = end.strip_prefix("</")?.strip_prefix(name)?.strip_prefix('>')?;
-        if text.len() > MAX_TEXT {
-            return None;
-        }
-        self.leaf = Some(if has_references { self.without_references(text)?.into() } else { text.into() });
-        Some(rest)
+    /// Reads this content of an element to the end of the element, if it is nothing but text, as
+    /// [`plain`](Self::plain) does.
+    fn plain_text(&mut self, name: &str, content: &'a [u8]) -> Option<Cow<'a, str>> {
+        let special = memchr2(b'<', b'&', content)?;
+        let has_references = content.get(special) == Some(&b'&');
+        let len = if has_references { memchr(b'<', content)? } else { special };
+        let [b'<', b'/', end @ ..] = content.get(len..)? else { return None };
+        let rest = after_name(end, name)?;
+        let text = self.text_of(content, len).filter(|text| text.len() <= MAX_TEXT)?;
+        let text = if has_references { self.without_references(text)?.into() } else { text.into() };
+        self.pass_to(rest);
+        Some(text)
     }
 
-    /// Moves the parser, which stands between two events, past what was read here.
-    fn pass(&mut self, bytes: usize) -> Option<()> {
-        let ahead = self.xml.get_mut();
-        *ahead = ahead.get(bytes..)?;
-        Some(())
+    #[inline]
+    fn may_enter(&self) -> bool {
+        self.open.len() < MAX_DEPTH && !self.empty && self.failed.is_none()
+    }
+
+    /// What is to be read yet, from where the parser stands between two events.
+    #[inline]
+    fn ahead(&self) -> &'a [u8] {
+        self.xml.get_ref()
+    }
+
+    /// Moves the parser there.
+    #[inline]
+    fn pass_to(&mut self, rest: &'a [u8]) {
+        *self.xml.get_mut() = rest;
+    }
+
+    /// So many bytes from the front of what is to be read from there on, if they are UTF-8.
+    #[inline]
+    fn text_of(&self, ahead: &[u8], len: usize) -> Option<&'a str> {
+        let from = self.len - ahead.len();
+        self.text.get(from..)?.get(..len)
     }
 
     /// The text with its references resolved, if all of them can be.
     fn without_references(&mut self, mut text: &str) -> Option<String> {
         let mut resolved = std::mem::take(&mut self.spare);
         resolved.clear();
+        // Entity tags, which are in every entry of a list.
+        if let Some(quoted) = text.strip_prefix("&quot;").and_then(|text| text.strip_suffix("&quot;"))
+            && memchr(b'&', quoted.as_bytes()).is_none()
+        {
+            resolved.push('"');
+            resolved.push_str(quoted);
+            resolved.push('"');
+            return Some(resolved);
+        }
         while let Some(at) = memchr(b'&', text.as_bytes()) {
             let (before, reference) = text.split_at_checked(at)?;
             let end = reference.bytes().position(|byte| byte == b';')?;
@@ -425,7 +473,6 @@ impl<'a> Reader<'a> {
     fn leave(&mut self) {
         self.open.pop();
         self.empty = false;
-        self.leaf = None;
     }
 
     fn resolve(&mut self, reference: &str) -> Result<char, Error> {
@@ -588,12 +635,18 @@ const PLAIN: [bool; 256] = {
 
 /// How many bytes of a tag are a plain name.
 #[inline]
-fn plain_len(tag: &str) -> usize {
+fn plain_len(tag: &[u8]) -> usize {
     let mut len = 0;
-    while tag.as_bytes().get(len).is_some_and(|byte| PLAIN[usize::from(*byte)]) {
+    while tag.get(len).is_some_and(|byte| PLAIN[usize::from(*byte)]) {
         len += 1;
     }
     len
+}
+
+/// What follows a tag with this name, of which only the name and the end are left.
+#[inline]
+fn after_name<'a>(tag: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    tag.strip_prefix(name.as_bytes())?.strip_prefix(b">")
 }
 
 /// What follows the prefix of a qualified name.

@@ -7,13 +7,28 @@ use super::*;
 use crate::error::{Error, ErrorKind};
 
 /// Reads a document whole: `Name(child child ...)` for elements with children or none, `Name=text` for leaves.
-/// A leaf is what `leaves` names; `Skip` is skipped.
+/// A leaf is `K`, `Key` or `Code`; `Skip` is skipped. It is the same with the leaves that are looked for beforehand.
 fn read(body: &[u8]) -> Result<String, Error> {
+    let read = read_expecting(body, &[]);
+    let expecting = read_expecting(body, &["K", "Key"]);
+    let shown = |read: &Result<String, Error>| read.clone().map_err(|error| error.to_string());
+    assert_eq!(shown(&read), shown(&expecting), "{}", String::from_utf8_lossy(body));
+    read
+}
+
+fn read_expecting(body: &[u8], expected: &[&'static str]) -> Result<String, Error> {
     let mut xml = Reader::new(body);
     let mut out = xml.root()?.to_owned();
     out.push('(');
     let mut depth = 1;
     while depth > 0 {
+        for name in expected {
+            if let Some(content) = xml.after_start(name)
+                && let Some(text) = xml.leaf(name, content)
+            {
+                let _ = write!(out, "{name}={text:?};");
+            }
+        }
         match xml.child()? {
             None => {
                 out.push(')');
