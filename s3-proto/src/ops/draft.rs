@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::field::Text;
+use super::field::{Text, ToHeaders, ToQuery};
 use crate::Error;
 use crate::checksum::{ChecksumAlgorithm, content_md5};
 use crate::encode::uri_encode_into;
@@ -148,6 +148,18 @@ impl Draft {
     pub(crate) fn choose_checksum(&mut self) {
         let announced = self.headers.get(&ANNOUNCED_CHECKSUM).and_then(|v| v.to_str().ok());
         self.checksum = announced.map(ChecksumAlgorithm::from);
+    }
+
+    /// Adds fields that travel in the query, each under its name.
+    pub(crate) fn add_queries(&mut self, fields: &[(&'static str, &dyn ToQuery)]) {
+        for (name, field) in fields {
+            field.to_query(name, self);
+        }
+    }
+
+    /// Adds fields that travel in headers, each under its name.
+    pub(crate) fn add_headers(&mut self, fields: &[(&'static str, &dyn ToHeaders)]) -> Result<(), Error> {
+        fields.iter().try_for_each(|(name, field)| field.to_headers(name, self))
     }
 
     pub(crate) fn add_text<T: Text>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {

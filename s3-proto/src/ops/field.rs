@@ -174,7 +174,10 @@ pub trait ToHeaders {
     fn to_headers(&self, name: &'static str, draft: &mut Draft) -> Result<(), Error>;
     /// Describes it.
     #[doc(hidden)]
-    fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>) {
+    fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>)
+    where
+        Self: Sized,
+    {
         to.0.add(field, Place::Header, name);
     }
 }
@@ -252,13 +255,16 @@ pub(crate) const CHECKSUMS: [(&str, &str, &str); 10] = [
 ];
 
 /// A field that travels in headers of an answer, which it takes as they come.
-pub trait FromHeaders: Default {
+pub trait FromHeaders {
     /// Takes this header, if that is its name.
     #[doc(hidden)]
     fn take_header(&mut self, wanted: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error>;
     /// Reads it from all headers.
     #[doc(hidden)]
-    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error> {
+    fn from_headers(name: &'static str, headers: &HeaderMap) -> Result<Self, Error>
+    where
+        Self: Default,
+    {
         let mut field = Self::default();
         for (found, value) in headers {
             field.take_header(name, found.as_str(), value)?;
@@ -267,14 +273,15 @@ pub trait FromHeaders: Default {
     }
     /// Describes it.
     #[doc(hidden)]
-    fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>) {
+    fn describe(field: &'static str, name: &'static str, to: &mut MembersRef<'_>)
+    where
+        Self: Sized,
+    {
         to.0.add(field, Place::Header, name);
     }
 }
 
 impl<T: Text> FromHeaders for Option<T> {
-    // An answer has a dozen headers, an operation up to fifty fields: most often nothing but the comparison is run.
-    #[inline]
     fn take_header(&mut self, wanted: &'static str, found: &str, value: &HeaderValue) -> Result<bool, Error> {
         if found != wanted {
             return Ok(false);
@@ -289,12 +296,17 @@ impl<T: Text> FromHeaders for Option<T> {
 
 fn read_header<T: Text>(name: &str, value: &HeaderValue) -> Result<Option<T>, Error> {
     // Bytes over 127 are Latin-1 by the letter of HTTP, but stores send UTF-8.
-    let text = value.to_str().map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed);
-    match T::parse(&text) {
-        None if text.trim().is_empty() => Ok(None),
-        None => Err(malformed(format!("header '{name}' is not what S3 sends"))),
-        value => Ok(value),
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let parsed = T::parse(&text);
+    if parsed.is_none() && !text.trim().is_empty() {
+        return Err(odd_header(name));
     }
+    Ok(parsed)
+}
+
+// Code that stands once for all types is not compiled for each: so for the errors of fields below.
+fn odd_header(name: &str) -> Error {
+    malformed(format!("header '{name}' is not what S3 sends"))
 }
 
 impl FromHeaders for bool {
@@ -338,6 +350,26 @@ impl FromHeaders for Option<Checksum> {
             to.0.add(field, Place::Header, header);
         }
     }
+}
+
+/// Reads fields from all headers, each by its name; one that ends in a hyphen is that of several headers.
+///
+/// Fields are given as data, since code for each of them would be most of what an operation is compiled to.
+pub(crate) fn read_headers(
+    headers: &HeaderMap,
+    fields: &mut [(&'static str, &mut dyn FromHeaders)],
+) -> Result<(), Error> {
+    for (found, value) in headers {
+        let found = found.as_str();
+        for (wanted, field) in &mut *fields {
+            // An answer has a dozen headers, an operation up to fifty fields: most often nothing but this is run.
+            let may_be = wanted.len() == found.len() || wanted.ends_with('-');
+            if may_be && field.take_header(wanted, found, value)? {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A field that travels in the query.
@@ -389,8 +421,7 @@ pub trait Element: Sized {
 
 impl<T: Text> Element for T {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        Self::read_optional(reader)?
-            .ok_or_else(|| malformed(format!("an element in {} is empty", reader.path())))
+        Self::read_optional(reader)?.ok_or_else(|| empty_element(reader))
     }
     fn read_optional(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
         let name = reader.name();
@@ -415,13 +446,28 @@ impl<T: Text> Element for T {
 
 /// Reads the text of the element of this name that was just left.
 fn read_text<T: Text>(name: &str, text: Cow<'_, str>, reader: &mut Reader<'_>) -> Result<Option<T>, Error> {
-    let value = match T::parse(&text) {
-        None if text.trim().is_empty() => None,
-        None => return Err(malformed(format!("<{name}> in {} is not what S3 sends", reader.path()))),
-        value => value,
-    };
+    let value = T::parse(&text);
+    if value.is_none() && !text.trim().is_empty() {
+        return Err(odd_element(name, reader));
+    }
     reader.reuse(text);
     Ok(value)
+}
+
+fn empty_element(reader: &Reader<'_>) -> Error {
+    malformed(format!("an element in {} is empty", reader.path()))
+}
+
+fn odd_element(name: &str, reader: &Reader<'_>) -> Error {
+    malformed(format!("<{name}> in {} is not what S3 sends", reader.path()))
+}
+
+fn missing_element(name: &str) -> Error {
+    malformed(format!("the element <{name}> is missing"))
+}
+
+fn too_many_entries(reader: &Reader<'_>) -> Error {
+    malformed(format!("a list in {} has more than {MAX_ENTRIES} entries", reader.path()))
 }
 
 /// An element with elements in it.
@@ -492,7 +538,7 @@ impl<T: Element> Slot for T {
         T::read_next(partial, name, content, reader)
     }
     fn finish(partial: Option<T>, name: &'static str) -> Result<Self, Error> {
-        partial.ok_or_else(|| malformed(format!("the element <{name}> is missing")))
+        partial.ok_or_else(|| missing_element(name))
     }
     fn put(&self, name: &'static str, writer: &mut Writer) {
         self.write(name, writer);
@@ -541,7 +587,7 @@ const MOST_AT_ONCE: usize = 1_000;
 
 fn add_entry<T: Element>(list: &mut Vec<T>, reader: &mut Reader<'_>) -> Result<(), Error> {
     if list.len() >= MAX_ENTRIES {
-        return Err(malformed(format!("a list in {} has more than {MAX_ENTRIES} entries", reader.path())));
+        return Err(too_many_entries(reader));
     }
     let before = reader.left();
     let entry = T::read(reader)?;
@@ -676,7 +722,7 @@ pub(crate) fn read_root<T: Element>(body: &[u8], name: &str) -> Result<T, Error>
 /// had been understood until then.
 pub(crate) fn read_members(
     reader: &mut Reader<'_>,
-    mut take: impl FnMut(&str, &mut Reader<'_>) -> Result<bool, Error>,
+    take: &mut dyn FnMut(&str, &mut Reader<'_>) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let mut read = 0u32;
     let mut all = || {

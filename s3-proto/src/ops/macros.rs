@@ -243,10 +243,14 @@ macro_rules! operation {
                 let mut draft = $crate::ops::Draft::new(http::Method::$method);
                 draft.add_flag($mark);
                 $(draft.$part = Some(self.$part.clone());)*
-                $($($(self.$rq.to_query($rqn, &mut draft);)*)?)?
-                $($(self.$q.to_query($qn, &mut draft);)*)?
-                $($($(self.$rh.to_headers($rhn, &mut draft)?;)*)?)?
-                $($(self.$h.to_headers($hn, &mut draft)?;)*)?
+                draft.add_queries(&[
+                    $($($(($rqn, &self.$rq as &dyn ToQuery),)*)?)?
+                    $($(($qn, &self.$q as &dyn ToQuery),)*)?
+                ]);
+                draft.add_headers(&[
+                    $($($(($rhn, &self.$rh as &dyn ToHeaders),)*)?)?
+                    $($(($hn, &self.$h as &dyn ToHeaders),)*)?
+                ])?;
                 draft.choose_checksum();
                 $(ToHeaders::to_headers(&self.$metadata, $prefix, &mut draft)?;)?
                 $(draft.payload = self.$p.clone();)?
@@ -265,7 +269,7 @@ macro_rules! operation {
                 $(
                     let mut reader = $crate::ops::field::open_document(body)?;
                     $(let mut $ob = <$obt as Slot>::Partial::default();)*
-                    $crate::ops::field::read_members(&mut reader, |name, reader| {
+                    $crate::ops::field::read_members(&mut reader, &mut |name, reader| {
                         let taken = $(<$obt as Slot>::take(&mut $ob, $obn, name, reader)?)||*;
                         Ok(taken)
                     })?;
@@ -275,12 +279,10 @@ macro_rules! operation {
                 )?
                 $($(let mut $oh = <$oht>::default();)*)?
                 $(let mut $ometadata = $crate::ops::Metadata::new();)?
-                for (name, value) in &head.headers {
-                    let name = name.as_str();
-                    let _taken = false
-                        $($(|| FromHeaders::take_header(&mut $oh, $ohn, name, value)?)*)?
-                        $(|| FromHeaders::take_header(&mut $ometadata, $oprefix, name, value)?)?;
-                }
+                $crate::ops::field::read_headers(&head.headers, &mut [
+                    $($(($ohn, &mut $oh as &mut dyn FromHeaders),)*)?
+                    $(($oprefix, &mut $ometadata as &mut dyn FromHeaders),)?
+                ])?;
                 #[allow(unused_mut)]
                 let mut output = $output {
                     $($($oh,)*)?

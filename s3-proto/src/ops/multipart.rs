@@ -135,7 +135,7 @@ operation! {
         /// The algorithm of the checksum that is computed.
         checksum_algorithm: Option<ChecksumAlgorithm> = "x-amz-sdk-checksum-algorithm",
         /// The checksum of the body, if you have computed it.
-        checksum: Option<Checksum> = "checksum",
+        checksum: Option<Checksum> = "x-amz-checksum-",
         /// The key of your own that the service encrypts the object with (SSE-C).
         sse_customer_key: Option<SseCustomerKey> = "x-amz-server-side-encryption-customer-",
         /// Confirms that the requester pays.
@@ -154,7 +154,7 @@ operation! {
             /// The entity tag.
             etag: Option<ETag> = "etag",
             /// The checksum that the service keeps.
-            checksum: Option<Checksum> = "checksum",
+            checksum: Option<Checksum> = "x-amz-checksum-",
             /// The algorithm of the SSE-C key.
             sse_customer_algorithm: Option<String> = "x-amz-server-side-encryption-customer-algorithm",
             /// The base64 MD5 of the SSE-C key.
@@ -246,7 +246,7 @@ operation! {
     }
     header {
         /// The checksum of the object, if you have computed it.
-        checksum: Option<Checksum> = "checksum",
+        checksum: Option<Checksum> = "x-amz-checksum-",
         /// Whether the checksum is of the whole object or of its parts.
         checksum_type: Option<ChecksumType> = "x-amz-checksum-type",
         /// The size that the object must have, in bytes.

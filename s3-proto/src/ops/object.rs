@@ -32,7 +32,7 @@ operation! {
         /// The algorithm of the checksum that is computed.
         checksum_algorithm: Option<ChecksumAlgorithm> = "x-amz-sdk-checksum-algorithm",
         /// The checksum of the body, if you have computed it.
-        checksum: Option<Checksum> = "checksum",
+        checksum: Option<Checksum> = "x-amz-checksum-",
         /// When the object is no longer to be cached (`Expires`), as text.
         expires: Option<String> = "expires",
         /// Only if the object has this ETag now; otherwise `PreconditionFailed`.
@@ -94,7 +94,7 @@ operation! {
             /// The entity tag.
             etag: Option<ETag> = "etag",
             /// The checksum that the service keeps.
-            checksum: Option<Checksum> = "checksum",
+            checksum: Option<Checksum> = "x-amz-checksum-",
             /// Whether the checksum is of the whole object or of its parts.
             checksum_type: Option<ChecksumType> = "x-amz-checksum-type",
             /// How the service encrypts the object.
@@ -179,7 +179,7 @@ operation! {
             /// The entity tag.
             etag: Option<ETag> = "etag",
             /// The checksum that the service keeps.
-            checksum: Option<Checksum> = "checksum",
+            checksum: Option<Checksum> = "x-amz-checksum-",
             /// Whether the checksum is of the whole object or of its parts.
             checksum_type: Option<ChecksumType> = "x-amz-checksum-type",
             /// How many entries of metadata could not be sent as headers.
@@ -301,7 +301,7 @@ operation! {
             /// The size of the object, or of what was asked for of it, in bytes.
             content_length: Option<u64> = "content-length",
             /// The checksum that the service keeps.
-            checksum: Option<Checksum> = "checksum",
+            checksum: Option<Checksum> = "x-amz-checksum-",
             /// Whether the checksum is of the whole object or of its parts.
             checksum_type: Option<ChecksumType> = "x-amz-checksum-type",
             /// The entity tag.
