@@ -359,7 +359,7 @@ fn same_metadata(ours: &HeaderMap, found: &HeaderMap) -> bool {
             .filter(|(name, _)| name.as_str().starts_with("x-amz-meta-"))
             .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().trim_ascii().to_vec()))
             .collect();
-        all.sort();
+        all.sort_unstable();
         all
     };
     metadata(ours) == metadata(found)

@@ -228,13 +228,18 @@ pub(crate) type Flow<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>
 
 /// A machine made of an `async` function.
 pub(crate) struct Script<T> {
-    tasks: Tasks,
     /// `None` once it is over. The lock is never contended: it makes the machine `Sync`.
     flow: Option<Mutex<Flow<T>>>,
-    state: State,
+    waiter: Waiter,
     next_id: u32,
     dropped: VecDeque<TaskId>,
     cancelled: bool,
+}
+
+/// What a script waits for, whatever it comes to: code that is not compiled for each type.
+struct Waiter {
+    tasks: Tasks,
+    state: State,
 }
 
 enum State {
@@ -256,9 +261,8 @@ impl<T: Send + 'static> Script<T> {
         let tasks = Tasks::new(rng);
         let flow: Flow<T> = Box::pin(flow(tasks.clone()));
         Self {
-            tasks,
             flow: Some(Mutex::new(flow)),
-            state: State::Ready,
+            waiter: Waiter { tasks, state: State::Ready },
             next_id: 0,
             dropped: VecDeque::new(),
             cancelled: false,
@@ -267,6 +271,72 @@ impl<T: Send + 'static> Script<T> {
 
     /// The task that is under way.
     pub(crate) fn running(&self) -> Option<TaskId> {
+        self.waiter.running()
+    }
+}
+
+impl<T: Send + 'static> Machine for Script<T> {
+    type Item = ();
+    type Output = T;
+
+    fn poll(&mut self, now: Now) -> Step<(), T> {
+        lock(&self.waiter.tasks.0).now = now;
+        if let Some(id) = self.dropped.pop_front() {
+            return Step::Cancel(id);
+        }
+        let Some(flow) = &mut self.flow else { return Step::Done(Err(polled_after_done())) };
+        if self.cancelled {
+            self.flow = None;
+            return Step::Done(Err(Error::cancelled()));
+        }
+        match &self.waiter.state {
+            State::Running(_) | State::Reading(..) => return Step::Wait(None),
+            State::Waiting(until) if *until > now.mono => return Step::Wait(Some(*until)),
+            State::Waiting(_) => self.waiter.reply(Reply::Time),
+            State::Ready => {}
+        }
+        let flow = flow.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Poll::Ready(result) = flow.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            self.flow = None;
+            return Step::Done(result);
+        }
+        // What is wanted stays on the desk, as a sign that it is busy.
+        let wanted = lock(&self.waiter.tasks.0).wanted.replace(Wanted::Until(now.mono));
+        match wanted {
+            Some(Wanted::Task(task)) => {
+                let id = TaskId::new(self.next_id);
+                self.next_id += 1;
+                self.waiter.state = State::Running(id);
+                Step::Start(id, task)
+            }
+            Some(Wanted::Until(until)) => {
+                self.waiter.state = State::Waiting(until);
+                Step::Wait(Some(until))
+            }
+            None => {
+                self.flow = None;
+                let message = "a provider of credentials awaits something of which the driver does not know: \
+                               use Tasks::run_future for it";
+                Step::Done(Err(Error::new(ErrorKind::ApiMisuse, message)))
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
+        self.waiter.answer(now, id, answer)
+    }
+
+    fn cancel(&mut self, _: Now) {
+        if self.flow.is_some() && !self.cancelled {
+            self.cancelled = true;
+            self.dropped.extend(self.running());
+            self.waiter.state = State::Ready;
+        }
+    }
+}
+
+impl Waiter {
+    fn running(&self) -> Option<TaskId> {
         match &self.state {
             State::Running(id) | State::Reading(id, ..) => Some(*id),
             State::Ready | State::Waiting(_) => None,
@@ -278,59 +348,6 @@ impl<T: Send + 'static> Script<T> {
         let mut desk = lock(&self.tasks.0);
         desk.wanted = None;
         desk.reply = Some(reply);
-    }
-}
-
-impl<T: Send + 'static> Machine for Script<T> {
-    type Item = ();
-    type Output = T;
-
-    fn poll(&mut self, now: Now) -> Step<(), T> {
-        lock(&self.tasks.0).now = now;
-        if let Some(id) = self.dropped.pop_front() {
-            return Step::Cancel(id);
-        }
-        let Some(flow) = &mut self.flow else { return Step::Done(Err(polled_after_done())) };
-        if self.cancelled {
-            self.flow = None;
-            return Step::Done(Err(Error::cancelled()));
-        }
-        match &self.state {
-            State::Running(_) | State::Reading(..) => return Step::Wait(None),
-            State::Waiting(until) if *until > now.mono => return Step::Wait(Some(*until)),
-            State::Waiting(_) => {
-                let mut desk = lock(&self.tasks.0);
-                desk.wanted = None;
-                desk.reply = Some(Reply::Time);
-                self.state = State::Ready;
-            }
-            State::Ready => {}
-        }
-        let flow = flow.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Poll::Ready(result) = flow.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            self.flow = None;
-            return Step::Done(result);
-        }
-        // What is wanted stays on the desk, as a sign that it is busy.
-        let wanted = lock(&self.tasks.0).wanted.replace(Wanted::Until(now.mono));
-        match wanted {
-            Some(Wanted::Task(task)) => {
-                let id = TaskId::new(self.next_id);
-                self.next_id += 1;
-                self.state = State::Running(id);
-                Step::Start(id, task)
-            }
-            Some(Wanted::Until(until)) => {
-                self.state = State::Waiting(until);
-                Step::Wait(Some(until))
-            }
-            None => {
-                self.flow = None;
-                let message = "a provider of credentials awaits something of which the driver does not know: \
-                               use Tasks::run_future for it";
-                Step::Done(Err(Error::new(ErrorKind::ApiMisuse, message)))
-            }
-        }
     }
 
     fn answer(&mut self, now: Now, id: TaskId, answer: Answer<'_>) -> BodyPlan {
@@ -376,14 +393,6 @@ impl<T: Send + 'static> Machine for Script<T> {
             _ => self.reply(Reply::Misfit),
         }
         BodyPlan::Discard
-    }
-
-    fn cancel(&mut self, _: Now) {
-        if self.flow.is_some() && !self.cancelled {
-            self.cancelled = true;
-            self.dropped.extend(self.running());
-            self.state = State::Ready;
-        }
     }
 }
 

@@ -99,6 +99,6 @@ pub fn descriptions() -> Vec<Description> {
     listing_operations(&mut all);
     multipart_operations(&mut all);
     tagging_operations(&mut all);
-    all.sort_by_key(|d| d.name);
+    all.sort_unstable_by_key(|d| d.name);
     all
 }

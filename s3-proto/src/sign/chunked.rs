@@ -154,7 +154,7 @@ impl BodyEncoder {
             return Err(Error::invalid_input("Signature V4a does not sign bodies chunk by chunk here"));
         }
         // They are signed in the order of their names, which is then also that of the wire.
-        trailers.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        trailers.sort_unstable_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
         let signer = ChunkSigner { key: params.key.clone(), now: params.now, previous: seed };
         let framing = Framing { chunk_len, signer: Some(signer), trailers };
         Ok(Self { framing: Some(Box::new(framing)), ..Self::identity(len) })
