@@ -11,7 +11,7 @@ use crate::checksum::Checksum;
 use crate::machine::{Answer, BodyPlan, Now, TaskId};
 use crate::ops::FromHeaders;
 use crate::redirect::bucket_region;
-use crate::sign::Signature;
+use crate::sign::{Receipt, Signature};
 use crate::{Credentials, Error, ErrorKind, Phase, TransportErrorKind, error_answer, xml};
 
 impl State {
@@ -136,7 +136,9 @@ impl Exchange {
                 self.state = self.repeat_or_fail(now, error, phase <= Phase::Connect, None);
             }
             (_, Answer::SourceFailed(error)) => {
-                self.state = State::Failed(match self.repeated.take() {
+                let begun = self.receipt.as_ref().is_some_and(Receipt::is_begun);
+                self.state = State::Failed(match self.repeated.take().filter(|_| !begun) {
+                    // It was asked for once more, and had been read ahead.
                     Some(reason) => gone(&reason),
                     None => error.into_error(),
                 });
