@@ -134,7 +134,7 @@ impl Alarm {
                         return Poll::Ready(());
                     }
                 }
-                _ => self.armed = Some((at, self.clock.0.sleep_until(at))),
+                _ => self.armed = Some((at, self.clock.sleep_until(at))),
             }
         }
     }
@@ -198,13 +198,13 @@ impl<R: Runtime, F: Future<Output: Send + 'static> + Send + 'static> hyper::rt::
 
 impl<R: Runtime> hyper::rt::Timer for Glue<R> {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(HyperSleep(self.clock.0.sleep_until(self.clock.after(duration))))
+        Box::pin(HyperSleep(self.clock.sleep_until(self.clock.after(duration))))
     }
 
     fn sleep_until(&self, deadline: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
         let (here, there) = self.anchor;
         let at = there.saturating_add(deadline.saturating_duration_since(here));
-        Box::pin(HyperSleep(self.clock.0.sleep_until(at)))
+        Box::pin(HyperSleep(self.clock.sleep_until(at)))
     }
 
     fn now(&self) -> std::time::Instant {

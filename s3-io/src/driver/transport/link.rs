@@ -12,9 +12,9 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use s3_proto::Instant;
 use tower_service::Service;
 
-use super::connect::{Stream, Wire};
 use super::errors;
 use super::upload::Upload;
+use super::wire::{Stream, Wire};
 use crate::driver::runtime::{Alarm, Clock, Glue, Runtime};
 use crate::failure::Failure;
 

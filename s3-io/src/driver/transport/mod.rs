@@ -9,6 +9,7 @@ mod pool;
 #[cfg(feature = "testing")]
 mod scripted;
 mod upload;
+mod wire;
 
 use std::future::poll_fn;
 use std::marker::PhantomData;
@@ -33,10 +34,11 @@ use super::runtime::{Alarm, Clock, Runtime};
 use super::source::Reader;
 use crate::failure::timeout;
 use crate::{Counts, Failure, PoolStats, Settings, Unanswered};
-use connect::{Connector, Wire};
+use connect::Connector;
 use link::Link;
 use pool::{Limits, Pool};
 use upload::{Progress, Stage, Upload};
+use wire::Wire;
 
 /// What timers can tell apart.
 const TICK: Duration = Duration::from_millis(1);
